@@ -1,0 +1,49 @@
+import { inspect } from 'node:util'
+import createError, { type FastifyError, type FastifyErrorConstructor } from '@fastify/error'
+import type { HealthzErrorCode } from '../types/errors.js'
+
+const MESSAGES: Readonly<Record<HealthzErrorCode, string>> = {
+  HEALTHZ_ERR_ALREADY_REGISTERED: 'fastify-healthz is registered already in this scope or in one around it: register it once',
+  HEALTHZ_ERR_CHECK_EXPORT: 'Expected `%s` to name a function, but `%s` is %s',
+  HEALTHZ_ERR_CHECK_LOAD: 'Could not load `%s`, which `%s` names: %s',
+  HEALTHZ_ERR_CHECK_LOAD_TIMEOUT: 'Could not load `%s`, which `%s` names, within %s ms',
+  HEALTHZ_ERR_OPTION_INVALID: 'Expected `%s` to be %s, got %s',
+  HEALTHZ_ERR_OPTION_UNKNOWN: 'Unknown option `%s`: expected one of %s'
+}
+
+/** Every error that the plugin refuses a boot with, by its code. */
+export const ERRORS = Object.fromEntries(
+  Object.entries(MESSAGES).map(([code, message]) => [code, createError(code, message)])
+) as Readonly<Record<HealthzErrorCode, FastifyErrorConstructor<{ code: string }, unknown[]>>>
+
+/** Makes the error of that code. The arguments fill its message; a last one of the shape `{ cause }` becomes its cause. */
+export function healthzError (code: HealthzErrorCode, ...args: unknown[]): FastifyError {
+  return new ERRORS[code](...args)
+}
+
+/** A value as it reads best in an error: `` `-5` (number) ``. No code of the value's is run. */
+export function show (value: unknown): string {
+  const text = inspect(value, { depth: 1, breakLength: Infinity, customInspect: false, maxStringLength: 80, maxArrayLength: 8 })
+  const type = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value
+  return text === type ? `\`${text}\`` : `\`${text.length > 120 ? text.slice(0, 119) + '…' : text}\` (${type})`
+}
+
+const BRAND = Symbol.for('fastify-healthz.HealthError')
+
+/**
+ * What a check throws to say that the service is not healthy: the probe answers 503 and shows the message to anybody
+ * who asks, so put no secret into it. The `cause` goes to the log only.
+ *
+ * `instanceof HealthError` also holds for an error made by another copy of this package.
+ */
+export class HealthError extends Error {
+  static {
+    Object.defineProperty(this.prototype, 'name', { value: 'HealthError', writable: true, configurable: true })
+    Object.defineProperty(this.prototype, BRAND, { value: true })
+  }
+
+  static override [Symbol.hasInstance] (value: unknown): boolean {
+    if (this !== HealthError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    return typeof value === 'object' && value !== null && BRAND in value
+  }
+}

@@ -1,0 +1,41 @@
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import type * as check from '../types/check.js'
+import type * as errors from '../types/errors.js'
+import type * as fastify from '../types/fastify.js'
+import type * as options from '../types/options.js'
+import type * as wire from '../types/wire.js'
+import { HealthError } from './errors.js'
+import { plugin } from './plugin.js'
+
+/**
+ * The plugin: `fastify.register(healthz, options)` gives a service the endpoints that Kubernetes and OpenShift probe.
+ * @throws HEALTHZ_ERR_ALREADY_REGISTERED, HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN,
+ * HEALTHZ_ERR_CHECK_LOAD, HEALTHZ_ERR_CHECK_LOAD_TIMEOUT, HEALTHZ_ERR_CHECK_EXPORT
+ */
+function healthz (fastify: FastifyInstance, options: healthz.HealthzOptions): Promise<void> {
+  return plugin(fastify, options)
+}
+
+declare namespace healthz {
+  export type Check = check.Check
+  export type CheckContext = check.CheckContext
+  export type Checks = check.Checks
+  export type HealthzErrorCode = errors.HealthzErrorCode
+  export type HealthzOptions = options.HealthzOptions
+  export type ProbeRouteConfig = fastify.ProbeRouteConfig
+  export type ProbeRouteOptions = options.ProbeRouteOptions
+  export type Problem = wire.Problem
+  export { healthz, healthz as default, HealthError }
+}
+
+fp(healthz, { fastify: '5.x', name: 'fastify-healthz' })
+
+// One object for `require`, a default import and named ones. Node learns the names that can be imported by reading
+// these lines, so they can't be made shorter.
+module.exports = healthz
+module.exports.default = healthz
+module.exports.healthz = healthz
+module.exports.HealthError = HealthError
+
+export = healthz

@@ -1,0 +1,38 @@
+import type { Problem } from '../types/wire.js'
+import { PASS } from './verdict.js'
+
+/** The most that the kubelet reads of a body (`maxRespBodyLength` in kubernetes' pkg/probe/http): ours stay below it. */
+const MAX_BODY_BYTES = 10 * 1024 - 1
+
+export const CONTENT_TYPE = 'application/problem+json'
+
+/** The headers of every answer. `Content-Length` is Fastify's, so that a hook may still rewrite the payload. */
+export const HEADERS = Object.freeze({
+  'content-type': CONTENT_TYPE,
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff'
+})
+
+const PASS_BODY = JSON.stringify(PASS)
+
+/** The bytes of an answer. A title that would make the body longer than a prober reads is cut. */
+export function body (problem: Problem): string {
+  if (problem === PASS) return PASS_BODY
+  const { status, title } = problem
+  const around = JSON.stringify({ status, title: '' }).length
+  return JSON.stringify({ status, title: fitted(title, MAX_BODY_BYTES - around) })
+}
+
+/** No character takes more than six bytes in JSON (`\u0000`); only a longer title has to be measured. */
+function fitted (title: string, bytes: number): string {
+  if (title.length * 6 <= bytes) return title
+  const ellipsis = '…'
+  let left = bytes - Buffer.byteLength(ellipsis)
+  let fits = ''
+  for (const character of title) {
+    left -= Buffer.byteLength(JSON.stringify(character)) - 2
+    if (left < 0) return fits + ellipsis
+    fits += character
+  }
+  return fits
+}
