@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Failure, Observer } from './check.js'
-import { title, UNNAMED } from './verdict.js'
+import { UNNAMED, WORDS } from './verdict.js'
 
 /** Every line that the plugin writes by itself, one method each: what changed, never what was polled. */
 export class HealthzLog implements Observer {
@@ -13,9 +13,10 @@ export class HealthzLog implements Observer {
   /** A check begins to fail: `warn`, or `error` if it failed unexpectedly. What was thrown goes out as `err`. */
   failing (probe: string, check: string, failure: Failure): void {
     const level = failure.reason === 'unexpected' ? 'error' : 'warn'
+    const message = failure.message ? `: ${failure.message}` : ''
     this.#log[level](
       { probe, check, ...('error' in failure && { err: failure.error }) },
-      `${subject(probe, check)} is failing: ${title(probe, check, failure)}`
+      `${subject(probe, check)} ${WORDS[failure.reason]}${message}`
     )
   }
 

@@ -19,7 +19,7 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
 
   const { prefix, probes, noLog, importer, routeOptions } = readOptions(options)
   const log = new HealthzLog(fastify.log)
-  const loadTimeout = Math.ceil((fastify.initialConfig.pluginTimeout ?? 0) * 0.9)
+  const loadTimeout = Math.ceil(fastify.initialConfig.pluginTimeout! * 0.9)
 
   async function buildProbe ({ name, path, checks }: ProbeSettings): Promise<Probe> {
     const runners = checks.map(async ({ name: check, option, check: given }) => {

@@ -23,16 +23,20 @@ export function body (problem: Problem): string {
   return JSON.stringify({ status, title: fitted(title, MAX_BODY_BYTES - around) })
 }
 
-/** No character takes more than six bytes in JSON (`\u0000`); only a longer title has to be measured. */
 function fitted (title: string, bytes: number): string {
-  if (title.length * 6 <= bytes) return title
+  if (title.length <= bytes && bytesOf(title) <= bytes) return title
   const ellipsis = '…'
-  let left = bytes - Buffer.byteLength(ellipsis)
-  let fits = ''
+  let left = bytes - bytesOf(ellipsis)
+  let end = 0
   for (const character of title) {
-    left -= Buffer.byteLength(JSON.stringify(character)) - 2
-    if (left < 0) return fits + ellipsis
-    fits += character
+    left -= bytesOf(character)
+    if (left < 0) break
+    end += character.length
   }
-  return fits
+  return title.slice(0, end) + ellipsis
+}
+
+/** What a text takes within a JSON string. */
+function bytesOf (text: string): number {
+  return Buffer.byteLength(JSON.stringify(text)) - 2
 }

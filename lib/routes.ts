@@ -24,7 +24,7 @@ type ProbeRequest = FastifyRequest & { [kProblem]: Problem | null }
 const OPT_OUTS = {
   compress: false, // @fastify/compress
   helmet: false // @fastify/helmet
-}
+} as const
 const CONFIG_OPT_OUTS = {
   cors: false, // @fastify/cors
   disableMetrics: true, // fastify-metrics

@@ -6,7 +6,8 @@ export const UNNAMED = 'default'
 
 export const PASS: Problem = Object.freeze({ status: 200, title: 'OK' })
 
-const WORDS: Readonly<Record<Failure['reason'], string>> = {
+/** How a failure reads when there is no message for the public. */
+export const WORDS: Readonly<Record<Failure['reason'], string>> = {
   failed: 'failed',
   unexpected: 'failed unexpectedly'
 }
@@ -27,7 +28,7 @@ export function verdict (probe: string, results: Iterable<readonly [check: strin
 }
 
 /** What the public is told of one failing check. The error of an unexpected failure is for the log, never for here. */
-export function title (probe: string, check: string, failure: Failure): string {
+function title (probe: string, check: string, failure: Failure): string {
   const said = failure.message || WORDS[failure.reason]
   if (check !== UNNAMED) return `${check}: ${said}`
   return failure.message || `The ${probe} check ${said}`

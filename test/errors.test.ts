@@ -1,0 +1,61 @@
+import t from 'tap'
+import { ERRORS, HealthError, healthzError, show } from '../lib/errors.js'
+
+t.test('a HealthError is an Error with a message, a cause and a name', async t => {
+  const cause = new Error('ECONNREFUSED')
+  const error = new HealthError("Can't connect", { cause })
+  t.ok(error instanceof HealthError)
+  t.ok(error instanceof Error)
+  t.equal(error.message, "Can't connect")
+  t.equal(error.cause, cause)
+  t.equal(error.name, 'HealthError')
+  t.strictSame(Object.keys(error), [], 'nothing of ours is written into the log with it')
+  t.match(error.stack, /^HealthError: Can't connect/)
+})
+
+t.test('a HealthError of another copy of the package is one too', async t => {
+  const path = require.resolve('../lib/errors.js')
+  const ours = require.cache[path]
+  delete require.cache[path]
+  t.teardown(() => { require.cache[path] = ours })
+  const copy = require('../lib/errors.js') as typeof import('../lib/errors.js')
+  t.not(copy.HealthError, HealthError)
+  t.ok(new copy.HealthError('x') instanceof HealthError)
+  t.ok(new HealthError('x') instanceof copy.HealthError)
+})
+
+t.test('a subclass tells its own instances from other HealthErrors', async t => {
+  class DatabaseError extends HealthError {}
+  t.ok(new DatabaseError('x') instanceof DatabaseError)
+  t.ok(new DatabaseError('x') instanceof HealthError)
+  t.notOk(new HealthError('x') instanceof DatabaseError)
+})
+
+t.test('nothing else is a HealthError', async t => {
+  for (const value of [undefined, null, 'HealthError', 1, {}, new Error('x'), { name: 'HealthError', message: 'x' }]) {
+    t.notOk(value instanceof HealthError)
+  }
+})
+
+t.test('an error of the plugin has its code, its message filled in, and its cause', async t => {
+  const cause = new Error('inner')
+  const error = healthzError('HEALTHZ_ERR_CHECK_LOAD', './100%s.js', 'ready', 'why', { cause })
+  t.ok(error instanceof ERRORS.HEALTHZ_ERR_CHECK_LOAD)
+  t.ok(error instanceof Error)
+  t.equal(error.code, 'HEALTHZ_ERR_CHECK_LOAD')
+  t.equal(error.message, 'Could not load `./100%s.js`, which `ready` names: why')
+  t.equal(error.cause, cause)
+})
+
+t.test('a value is shown with its type, on one line, without running code of its own', async t => {
+  t.equal(show(-5), '`-5` (number)')
+  t.equal(show('yes'), "`'yes'` (string)")
+  t.equal(show(null), '`null`')
+  t.equal(show(undefined), '`undefined`')
+  t.equal(show([1]), '`[ 1 ]` (array)')
+  t.equal(show({ a: { b: { c: 1 } } }), '`{ a: { b: [Object] } }` (object)')
+  t.equal(show({ get secret () { throw new Error('read') }, [Symbol.for('nodejs.util.inspect.custom')]: () => t.fail() }).includes('[Getter]'), true)
+  const long = show('x'.repeat(10_000))
+  t.ok(long.length < 150 && !long.includes('\n'))
+  t.ok(show(Object.fromEntries(Array.from({ length: 100 }, (_, i) => ['key' + i, i]))).length < 150)
+})

@@ -1,0 +1,18 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import healthz, * as named from '../lib/index.js'
+
+t.test('the plugin is callable, and is its own default and named export', async t => {
+  t.type(healthz, 'function')
+  t.equal(require('../lib/index.js'), healthz)
+  t.equal(healthz.healthz, healthz)
+  t.equal(healthz.default, healthz)
+  t.equal(named.HealthError, healthz.HealthError)
+})
+
+t.test('every file of lib/ and types/ loads, so that coverage counts them all', async t => {
+  for (const folder of ['lib', 'types']) {
+    for (const file of readdirSync(join(process.cwd(), folder))) t.ok(require(`../${folder}/${file.replace(/ts$/, 'js')}`), file)
+  }
+})

@@ -1,0 +1,136 @@
+import { sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { createContext, runInContext } from 'node:vm'
+import t from 'tap'
+import { readOptions } from '../lib/options.js'
+
+const fn = () => {}
+const read = (options: any) => readOptions(options)
+const paths = (options: any) => Object.fromEntries(read(options).probes.map(({ name, path }) => [name, path]))
+
+t.test('without options there are three probes without checks at /healthz', async t => {
+  t.strictSame(read({}), {
+    prefix: '/healthz',
+    probes: ['live', 'ready', 'startup'].map(name => ({ name, path: `/healthz/${name}`, checks: [] })),
+    noLog: false,
+    importer: process.cwd() + sep + 'healthz',
+    routeOptions: {}
+  })
+  t.strictSame(read({ live: undefined, prefix: undefined, noLog: undefined, root: undefined }), read({}))
+})
+
+t.test('a prefix is normalized as Fastify would, and two mean none', async t => {
+  for (const [prefix, expected] of [['', ''], ['/', ''], ['/h', '/h'], ['/h/', '/h'], ['h', '/h'], ['/a/b', '/a/b']]) {
+    t.equal(read({ prefix }).prefix, expected)
+    t.equal(paths({ prefix }).live, `${expected}/live`)
+  }
+})
+
+t.test('a probe is taken away, added, or served at another path', async t => {
+  t.strictSame(paths({ live: false, startup: false, probes: { deep: fn }, paths: { ready: '/readyz', deep: '/' } }), {
+    ready: '/readyz', deep: '/'
+  })
+})
+
+t.test('checks are one or several by name, each a function or a specifier', async t => {
+  const { probes } = read({ live: fn, ready: { database: fn, disk: './disk.js#free' }, startup: './start.js', probes: { deep: { a: fn } } })
+  t.strictSame(probes.map(({ checks }) => checks), [
+    [{ name: 'default', option: 'live', check: fn }],
+    [{ name: 'database', option: 'ready.database', check: fn }, { name: 'disk', option: 'ready.disk', check: './disk.js#free' }],
+    [{ name: 'default', option: 'startup', check: './start.js' }],
+    [{ name: 'a', option: 'probes.deep.a', check: fn }]
+  ])
+})
+
+t.test('no name is looked up on a prototype or lost', async t => {
+  const own = JSON.parse('{"__proto__":1,"constructor":1,"toString":1}')
+  for (const name of Object.keys(own)) own[name] = undefined
+  const named = Object.fromEntries(['__proto__', 'constructor', 'toString'].map(name => [name, fn]))
+  t.strictSame(read({ probes: named }).probes.map(({ name }) => name).slice(3), ['__proto__', 'constructor', 'toString'])
+  t.strictSame(read({ live: named }).probes[0]!.checks.map(({ name }) => name), ['__proto__', 'constructor', 'toString'])
+  t.throws(() => read({ live: { __proto__: { hidden: fn } } }), { code: 'HEALTHZ_ERR_OPTION_INVALID' })
+  t.throws(() => read({ paths: { toString: '/x' } }), { code: 'HEALTHZ_ERR_OPTION_INVALID' })
+})
+
+t.test('an object of another realm, or without a prototype, is as good as ours', async t => {
+  const foreign = runInContext('({ ready: { database () {} } })', createContext({}))
+  t.equal(read(foreign).probes[1]!.checks[0]!.name, 'database')
+  t.equal(read({ ready: Object.assign(Object.create(null), { database: fn }) }).probes[1]!.checks[0]!.name, 'database')
+})
+
+t.test('modules are looked for from a folder or a URL', async t => {
+  t.equal(read({ root: '/srv/app' }).importer, '/srv/app/healthz')
+  t.equal(read({ root: 'src' }).importer, process.cwd() + '/src/healthz')
+  t.equal(read({ root: pathToFileURL('/srv/app/main.js') }).importer, '/srv/app/healthz')
+  t.equal(read({ root: 'file:///srv/app/main.js' }).importer, '/srv/app/healthz')
+  t.equal(read({ root: 'file:///srv/app/' }).importer, '/srv/app/healthz')
+})
+
+t.test('nothing that was passed is changed', async t => {
+  const freeze = (value: any): any => {
+    if (typeof value === 'object') Object.values(Object.freeze(value)).forEach(freeze)
+    return value
+  }
+  t.doesNotThrow(() => read(freeze({
+    prefix: '/h', ready: { a: fn }, probes: { deep: { b: fn } }, paths: { ready: '/r' }, routeOptions: { config: { a: 1 }, schema: { hide: true } }
+  })))
+})
+
+t.test('an unknown option is refused with the known ones', async t => {
+  t.throws(() => read({ redy: fn }), {
+    code: 'HEALTHZ_ERR_OPTION_UNKNOWN',
+    message: 'Unknown option `redy`: expected one of `prefix`, `live`, `ready`, `startup`, `probes`, `paths`, `noLog`, `root`, `routeOptions`'
+  })
+  t.throws(() => read({ routeOptions: { onRequest: fn } }), {
+    code: 'HEALTHZ_ERR_OPTION_UNKNOWN',
+    message: 'Unknown option `routeOptions.onRequest`: expected one of `schema`, `constraints`, `config`, `logLevel`'
+  })
+  t.doesNotThrow(() => read({ logLevel: 'warn', logSerializers: {} }), 'Fastify takes these two for every plugin')
+})
+
+t.test('a refusal names the option, what was expected and what came', async t => {
+  class Service { check () {} }
+  const names = 'match [A-Za-z0-9._-]{1,63}'
+  const path = 'a path that starts with `/`, without `:`, `*`, `?` and `#`'
+  const cases: Array<[options: object, message: string]> = [
+    [{ noLog: 'yes' }, "Expected `noLog` to be a boolean, got `'yes'` (string)"],
+    [{ prefix: 5 }, 'Expected `prefix` to be a string, got `5` (number)'],
+    [{ prefix: '/:tenant' }, "Expected `prefix` to be a path without `:`, `*`, `?` and `#`, got `'/:tenant'` (string)"],
+    [{ live: true }, 'Expected `live` to be a check (a function or a module specifier), an object of checks by name or `false`, got `true` (boolean)'],
+    [{ live: null }, 'got `null`'],
+    [{ live: '' }, "got `''` (string)"],
+    [{ live: [fn] }, 'got `[ [Function: fn] ]` (array)'],
+    [{ live: new Service() }, 'got `Service {}` (object)'],
+    [{ ready: { check: fn, timeout: 300 } }, "Expected `ready` to be checks by name, and `check` can't be one: give the check a name, as in `{ database: … }`, got"],
+    [{ ready: { database: 5 } }, 'Expected `ready.database` to be a check (a function or a module specifier), got `5` (number)'],
+    [{ ready: { 'a/b': fn } }, `Expected \`ready\` to be an object of checks whose names ${names}, got \`'a/b'\` (string)`],
+    [{ ready: { '': fn } }, 'got `\'\'` (string)'],
+    [{ ready: { ['x'.repeat(64)]: fn } }, 'Expected `ready` to be'],
+    [{ probes: fn }, 'Expected `probes` to be an object of probes by name, got `[Function: fn]` (function)'],
+    [{ probes: { '..': fn } }, `Expected \`probes\` to be an object whose keys ${names}, got \`'..'\` (string)`],
+    [{ probes: { live: fn } }, 'Expected `probes` to be without `live`, which is an option of its own, got'],
+    [{ probes: { deep: false } }, 'Expected `probes.deep` to be a check (a function or a module specifier), an object of checks by name, got `false`'],
+    [{ paths: '/x' }, 'Expected `paths` to be an object of paths by the name of the probe, got'],
+    [{ paths: { redy: '/x' } }, "Expected `paths` to be an object whose keys are probes (live, ready, startup), got `'redy'` (string)"],
+    [{ live: false, paths: { live: '/x' } }, 'Expected `paths` to be an object whose keys are probes (ready, startup), got'],
+    [{ paths: { ready: 'readyz' } }, `Expected \`paths.ready\` to be ${path}, got \`'readyz'\` (string)`],
+    [{ paths: { ready: 5 } }, `Expected \`paths.ready\` to be ${path}, got \`5\` (number)`],
+    [{ paths: { ready: '/*' } }, `Expected \`paths.ready\` to be ${path}, got`],
+    [{ paths: { ready: '/x', live: '/x' } }, 'Expected `paths` to be another path for each probe, got'],
+    [{ paths: { ready: '/healthz/live' } }, 'Expected `paths` to be another path for each probe, got'],
+    [{ root: 5 }, 'Expected `root` to be a folder or a file URL, got `5` (number)'],
+    [{ root: new URL('http://localhost/') }, 'Expected `root` to be a folder or a file URL, got'],
+    [{ routeOptions: [] }, 'Expected `routeOptions` to be an object, got `[]` (array)'],
+    [{ routeOptions: { config: 1 } }, 'Expected `routeOptions.config` to be an object, got `1` (number)'],
+    [{ routeOptions: { logLevel: 30 } }, 'Expected `routeOptions.logLevel` to be the name of a level, got `30` (number)']
+  ]
+  for (const [options, message] of cases) {
+    try {
+      read(options)
+      t.fail('was not refused: ' + message)
+    } catch (error: any) {
+      t.equal(error.code, 'HEALTHZ_ERR_OPTION_INVALID')
+      t.ok(error.message.includes(message), message, { got: error.message })
+    }
+  }
+})

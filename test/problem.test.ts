@@ -1,0 +1,29 @@
+import t from 'tap'
+import { body } from '../lib/problem.js'
+import { PASS } from '../lib/verdict.js'
+
+t.test('a body has the status and the title, and nothing else', async t => {
+  t.equal(body(PASS), '{"status":200,"title":"OK"}')
+  t.equal(body({ status: 503, title: 'a "quoted" title\n' }), '{"status":503,"title":"a \\"quoted\\" title\\n"}')
+})
+
+t.test('a title that just fits is left whole, and one byte more is cut', async t => {
+  const room = 10 * 1024 - 1 - '{"status":503,"title":""}'.length
+  const whole = 'x'.repeat(room)
+  t.ok(body({ status: 503, title: whole }) === `{"status":503,"title":"${whole}"}`)
+  const cut = body({ status: 503, title: whole + 'x' })
+  t.equal(Buffer.byteLength(cut), 10 * 1024 - 1)
+  t.ok(cut.endsWith('x…"}'))
+})
+
+t.test('a body stays below 10 KiB and well-formed whatever the title is made of', async t => {
+  for (const character of ['x', '"', '\0', '\r\n', 'é', '€', '😀', '\ud800', '\u2028']) {
+    for (const length of [100, 2_000, 10_000, 10_000_000]) {
+      const title = character.repeat(length / character.length)
+      const bytes = body({ status: 500, title })
+      t.ok(Buffer.byteLength(bytes) < 10 * 1024)
+      const sent = JSON.parse(Buffer.from(bytes).toString()).title
+      t.ok(sent === title || (sent.endsWith('…') && title.startsWith(sent.slice(0, -1))), 'it is the title, or its beginning')
+    }
+  }
+})

@@ -1,0 +1,51 @@
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import t from 'tap'
+import { loadCheck } from '../lib/specifier.js'
+
+const fixtures = join(process.cwd(), 'test', 'fixtures')
+const load = (specifier: string, timeout = 10_000): Promise<() => unknown> => loadCheck(specifier, 'ready', join(fixtures, 'healthz'), timeout) as any
+
+t.test('a named export and the default one, of ESM and of CommonJS, from a file, a package and a URL', async t => {
+  t.equal((await load('./esm.mjs'))(), 'esm default')
+  t.equal((await load('./esm.mjs#'))(), 'esm default')
+  t.equal((await load('./esm.mjs#default'))(), 'esm default')
+  t.same(await (await load('./esm.mjs#liveness')).call('this' as any), ['this', 'esm'])
+  t.equal((await load('./cjs.cjs#readiness'))(), 'cjs readiness')
+  t.equal((await load('./transpiled.cjs'))(), 'transpiled default')
+  t.equal((await load('./transpiled.cjs#named'))(), 'transpiled named')
+  t.equal((await load('import-only/checks#liveness'))(), 'import-only')
+  t.equal((await load('required'))(), 'required')
+  t.equal((await load(pathToFileURL(join(fixtures, 'cjs.cjs')) + '#liveness'))(), 'cjs liveness')
+  t.equal((await load(pathToFileURL(join(fixtures, 'cjs.cjs')) + '?v=1#liveness'))(), 'cjs liveness')
+  t.equal((await load(join(fixtures, 'esm.mjs'), 0))(), 'esm default')
+})
+
+t.test('a module that cannot be loaded is refused with the cause', async t => {
+  await t.rejects(load('./missing.mjs#x'), {
+    code: 'HEALTHZ_ERR_CHECK_LOAD',
+    message: /^Could not load `\.\/missing\.mjs#x`, which `ready` names: Cannot find module/,
+    cause: { message: /Cannot find module/ }
+  })
+  await t.rejects(load('no-such-package#x'), { code: 'HEALTHZ_ERR_CHECK_LOAD', message: /Cannot find package 'no-such-package'/ })
+  await t.rejects(load('import-only/hidden'), { code: 'HEALTHZ_ERR_CHECK_LOAD', message: /hidden/ })
+  await t.rejects(load('./throws.mjs'), { code: 'HEALTHZ_ERR_CHECK_LOAD', message: /broken at the top$/ })
+  await t.rejects(load('./throws-null.mjs'), { code: 'HEALTHZ_ERR_CHECK_LOAD', message: /: `null`$/ })
+})
+
+t.test('a module that hangs at top level is refused in time', async t => {
+  await t.rejects(load('./hangs.mjs#x', 20), {
+    code: 'HEALTHZ_ERR_CHECK_LOAD_TIMEOUT',
+    message: 'Could not load `./hangs.mjs#x`, which `ready` names, within 20 ms'
+  })
+})
+
+t.test('an export that is no function is refused', async t => {
+  await t.rejects(load('./esm.mjs#number'), {
+    code: 'HEALTHZ_ERR_CHECK_EXPORT', message: 'Expected `ready` to name a function, but `./esm.mjs#number` is `5` (number)'
+  })
+  for (const specifier of ['./esm.mjs#missing', './cjs.cjs#toString', './esm.mjs#toString', './cjs.cjs#__proto__']) {
+    await t.rejects(load(specifier), { code: 'HEALTHZ_ERR_CHECK_EXPORT', message: /is `undefined`$/ })
+  }
+  await t.rejects(load('./cjs.cjs'), { code: 'HEALTHZ_ERR_CHECK_EXPORT', message: /\(object\)$/ })
+})
