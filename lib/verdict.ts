@@ -1,7 +1,7 @@
 import type { Problem } from '../types/wire.js'
 import type { Failure, Result } from './check.js'
 
-/** The name of a check that was given without one. It never shows. */
+/** The name of a check that was given without one. No answer shows it. */
 export const UNNAMED = 'default'
 
 export const PASS: Problem = Object.freeze({ status: 200, title: 'OK' })

@@ -24,14 +24,16 @@ writeFileSync(path('dist/types/wire.js'), [
 ].join('\n') + '\n')
 
 const checker = program.getTypeChecker()
+const printer = ts.createPrinter()
 const source = program.getSourceFile(path('types/wire.ts'))
 const docs = readFileSync(path('types/wire.ts'), 'utf8')
 writeFileSync(path('dist/types/wire.d.ts'), checker.getExportsOfModule(checker.getSymbolAtLocation(source)).map(symbol => {
   const alias = symbol.declarations.find(ts.isTypeAliasDeclaration)
-  const flags = ts.TypeFormatFlags.InTypeAlias | ts.TypeFormatFlags.NoTruncation | ts.TypeFormatFlags.MultilineObjectLiterals
   const doc = ts.getLeadingCommentRanges(docs, alias.pos)?.map(({ pos, end }) => docs.slice(pos, end) + '\n').join('') ?? ''
-  const type = checker.typeToString(checker.getDeclaredTypeOfSymbol(symbol), undefined, flags)
-  return `export declare const ${symbol.name}: object;\n${doc}export type ${symbol.name} = ${type};\n`
+  const flags = ts.NodeBuilderFlags.InTypeAlias | ts.NodeBuilderFlags.NoTruncation | ts.NodeBuilderFlags.MultilineObjectLiterals
+  const type = checker.typeToTypeNode(checker.getDeclaredTypeOfSymbol(symbol), undefined, flags)
+  const text = printer.printNode(ts.EmitHint.Unspecified, type, source)
+  return `export declare const ${symbol.name}: object;\n${doc}export type ${symbol.name} = ${text};\n`
 }).join(''))
 
 function fail (...diagnostics) {

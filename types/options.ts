@@ -7,7 +7,7 @@ export interface HealthzOptions {
    * Where the routes stand. An encapsulated prefix around the plugin is added in front; `''` and `'/'` mean none.
    * Default: `'/healthz'`.
    */
-  prefix?: string | undefined
+  prefix?: string
   /** What the liveness probe runs; `false` takes the probe away. Default: no checks, so that it passes while the process answers. */
   live?: Checks | false | undefined
   /** What the readiness probe runs; `false` takes the probe away. Default: no checks. */
@@ -35,7 +35,7 @@ export interface HealthzOptions {
 /** The options of Fastify's routes that a probe's route takes over. */
 export interface ProbeRouteOptions {
   /** What OpenAPI tools show. It is documentation only: nothing in it can make a probe answer otherwise. */
-  schema?: FastifySchema | undefined
+  schema?: (FastifySchema & { hide?: boolean | undefined }) | undefined
   /** Fastify's route constraints, e.g. `{ host: 'internal.example' }`. */
   constraints?: RouteShorthandOptions['constraints'] | undefined
   /** Merged into `config`, over the plugin's opt-outs for other plugins; `config.healthz` is the plugin's own. */
