@@ -1,0 +1,413 @@
+// What is published, as its users get it: packed, unpacked and installed outside the project.
+import { createRequire } from 'node:module'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import ts from 'typescript'
+import * as wire from '../types/wire.js'
+import { filesIn, pack, project, run } from './helpers/package.js'
+
+const NAME = 'fastify-healthz'
+
+/** The ways to import the package. Each says how the plugin, `HealthError` and the types are called then. */
+const IMPORTS: Record<string, { line: string, plugin: string, error: string, types: string }> = {
+  default: {
+    line: `import healthz from '${NAME}'`,
+    plugin: 'healthz',
+    error: 'healthz.HealthError',
+    types: 'healthz.'
+  },
+  named: {
+    line: `import { healthz, HealthError, type HealthzOptions, type Check } from '${NAME}'`,
+    plugin: 'healthz',
+    error: 'HealthError',
+    types: ''
+  },
+  both: {
+    line: `import healthz, { HealthError } from '${NAME}'\nimport type { HealthzOptions, Check } from '${NAME}'`,
+    plugin: 'healthz',
+    error: 'HealthError',
+    types: ''
+  },
+  star: {
+    line: `import * as all from '${NAME}'`,
+    plugin: 'all.healthz',
+    error: 'all.HealthError',
+    types: 'all.'
+  },
+  starDefault: {
+    line: `import * as all from '${NAME}'`,
+    plugin: 'all.default',
+    error: 'all.default.HealthError',
+    types: 'all.default.'
+  },
+  require: {
+    line: `import healthz = require('${NAME}')`,
+    plugin: 'healthz',
+    error: 'healthz.HealthError',
+    types: 'healthz.'
+  }
+}
+
+const ESM = ['default.mts', 'named.mts', 'both.mts', 'star.mts', 'starDefault.mts']
+const CJS = ['default.cts', 'named.cts', 'both.cts', 'star.cts', 'starDefault.cts', 'require.cts']
+
+/** The kinds of TypeScript projects, and which of the services can be written in them. */
+const PROJECTS: Record<string, { files: string[], options: ts.CompilerOptions }> = {
+  nodenext: {
+    files: [...ESM, ...CJS, 'types.mts', 'types.cts', 'mistakes.mts'],
+    // As strict as TypeScript gets.
+    options: { module: ts.ModuleKind.NodeNext, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true }
+  },
+  node16: {
+    files: [...ESM, ...CJS, 'types.mts', 'types.cts'],
+    options: { module: ts.ModuleKind.Node16 }
+  },
+  'preserve with the resolution of a bundler': {
+    files: [...ESM, 'types.mts'],
+    options: {
+      module: ts.ModuleKind.Preserve,
+      moduleResolution: ts.ModuleResolutionKind.Bundler,
+      verbatimModuleSyntax: true
+    }
+  },
+  'commonjs with esModuleInterop': {
+    files: [...CJS, 'types.cts'],
+    options: { module: ts.ModuleKind.CommonJS, esModuleInterop: true }
+  },
+  'commonjs without esModuleInterop': {
+    files: [...CJS, 'types.cts'],
+    options: { module: ts.ModuleKind.CommonJS, esModuleInterop: false }
+  }
+}
+
+/** A service of a user's, written with one of the imports. */
+function service ({ line, plugin, error, types }: typeof IMPORTS[string]): string {
+  return `
+import Fastify from 'fastify'
+${line}
+
+const ready: ${types}Check = function ({ app, probe, check }) {
+  if (this === app) throw new ${error}(probe + ' ' + check + ' away', { cause: new Error('secret') })
+}
+const options: ${types}HealthzOptions = { prefix: '/-', live: () => {}, ready, noLog: true }
+
+export const loaded = [${plugin}, ${error}]
+
+export async function answers () {
+  const app = Fastify()
+  const seen: Array<string | undefined> = []
+  app.addHook('onRequest', async request => {
+    seen.push(request.routeOptions.config.healthz?.probe)
+  })
+  await app.register(${plugin}, options)
+  const live = await app.inject('/-/live')
+  const ready = await app.inject('/-/ready')
+  await app.inject('/elsewhere')
+  await app.close()
+  return { live: live.json(), ready: ready.json(), seen }
+}
+`
+}
+
+/** Type-checks a user's files and every declaration of the package, writes the JavaScript, and gives back what is wrong. */
+function compile (user: string, { files, options }: typeof PROJECTS[string], outDir: string, everything: boolean): string[] {
+  const program = ts.createProgram(files.map(file => join(user, file)), {
+    target: ts.ScriptTarget.ES2022,
+    lib: ['lib.es2022.d.ts'],
+    types: ['node'],
+    strict: true,
+    skipLibCheck: false,
+    isolatedModules: true,
+    rootDir: user,
+    outDir,
+    ...options
+  })
+  // The declarations of others are theirs to get right: pino's can't be read without `esModuleInterop`. But where they
+  // are right they must stay so beside ours, which needs to be looked at once only, as it costs a second each time.
+  const sources = program.getSourceFiles()
+    .filter(({ fileName }) => everything || fileName.startsWith(user.replaceAll('\\', '/')))
+  const diagnostics = [
+    ...program.getConfigFileParsingDiagnostics(),
+    ...program.getOptionsDiagnostics(),
+    ...program.getGlobalDiagnostics(),
+    ...sources.flatMap(source => [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)]),
+    // One by one: to write them all at once, TypeScript checks every declaration in the program first.
+    ...sources.filter(source => !source.isDeclarationFile).flatMap(source => program.emit(source).diagnostics)
+  ]
+  return diagnostics.map(diagnostic => ts.formatDiagnostic(diagnostic, {
+    getCanonicalFileName: name => name,
+    getCurrentDirectory: () => user,
+    getNewLine: () => '\n'
+  }))
+}
+
+const node = (cwd: string, ...args: string[]) => run(process.execPath, args, cwd)
+
+// What other programs have to say is asked at once, and looked at in the end: they run beside the compiler below.
+const packed = pack('@types/node', '@fastify/swagger')
+const attw = packed.then(({ tarball, user }) =>
+  node(user, join(project, 'node_modules/.bin/attw'), tarball, '--format', 'json'))
+
+t.teardown(async () => {
+  await attw
+  await (await packed).remove()
+})
+
+t.test('holds what users need, and nothing else', async t => {
+  const { files, root, manifest } = await packed
+  const sources = ['lib', 'types'].map(async folder =>
+    (await filesIn(join(project, folder))).map(file => `${folder}/${file}`))
+  const built = (await Promise.all(sources)).flat()
+    // Type tests live beside the types, and stay at home.
+    .filter(file => file.endsWith('.ts') && !/\.(test|test-d|tst)\.ts$/.test(file))
+    .flatMap(file => ['.js', '.d.ts'].map(extension => `dist/${file.slice(0, -3)}${extension}`))
+  t.same(files, ['LICENSE', 'README.md', 'package.json', ...built].sort())
+
+  const texts = await Promise.all(files.map(file => readFile(join(root, file), 'utf8')))
+  t.same(files.filter((_, i) => texts[i]!.includes(project)), [], 'no path of the machine that it was built on')
+  t.same(files.filter((file, i) => file.startsWith('dist/') && /["']@sinclair\/typebox/.test(texts[i]!)), [],
+    'neither code nor declarations ask for TypeBox')
+
+  for (const script of ['preinstall', 'install', 'postinstall', 'preuninstall', 'uninstall', 'postuninstall']) {
+    t.notOk(script in manifest.scripts, `runs nothing on ${script}`)
+  }
+})
+
+t.test('gives the same plugin and the same HealthError to every import and require', async t => {
+  const { user } = await packed
+  const program = (load: string) => `${load}
+const plugins = [healthz, healthz.healthz, healthz.default, required, named, all.default, all.healthz]
+const errors = [HealthError, healthz.HealthError, required.HealthError, all.HealthError]
+console.log(typeof healthz, plugins.every(plugin => plugin === healthz))
+console.log(typeof HealthError, errors.every(error => error === HealthError))
+console.log(HealthError.name, new HealthError('Away') instanceof required.HealthError)
+`
+  await writeFile(join(user, 'same.mjs'), program(`
+import { createRequire } from 'node:module'
+import healthz from '${NAME}'
+import { healthz as named, HealthError } from '${NAME}'
+import * as all from '${NAME}'
+const required = createRequire(import.meta.url)('${NAME}')`))
+  await writeFile(join(user, 'same.cjs'), `
+const healthz = require('${NAME}')
+const { healthz: named, HealthError } = require('${NAME}')
+const required = require(require('node:path').join(__dirname, 'node_modules/${NAME}'))
+import('${NAME}').then(all => {${program('')}})`)
+
+  const runs = await Promise.all(['same.mjs', 'same.cjs'].map(file => node(user, file)))
+  for (const { stdout, stderr } of runs) {
+    t.equal(stderr, '')
+    t.equal(stdout, 'function true\nfunction true\nHealthError true\n')
+  }
+})
+
+t.test('loads itself and its dependencies, and neither TypeBox nor Fastify', async t => {
+  const { user, manifest } = await packed
+  await writeFile(join(user, 'loads.cjs'), `
+const healthz = require('${NAME}')
+const first = Object.keys(require.cache)
+const app = require('fastify')()
+app.register(healthz, { ready: () => {} })
+app.inject('/healthz/ready').then(({ statusCode }) => {
+  console.log(JSON.stringify({ statusCode, first, all: Object.keys(require.cache) }))
+})`)
+  const { stdout, stderr } = await node(user, 'loads.cjs')
+  t.equal(stderr, '')
+  const { statusCode, first, all } = JSON.parse(stdout) as { statusCode: number, first: string[], all: string[] }
+  t.equal(statusCode, 200)
+  const packages = (files: string[]) => {
+    const names = files.map(file => /.*[\\/]node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+)/.exec(file)?.[1]?.replace('\\', '/'))
+    return [...new Set(names)].filter(name => name !== undefined)
+  }
+  const allowed = [NAME, ...Object.keys(manifest.dependencies)]
+  t.ok(packages(first).includes(NAME))
+  t.same(packages(first).filter(name => !allowed.includes(name)), [])
+  t.notOk(packages(all).includes('@sinclair/typebox'), 'nor is TypeBox loaded by the first answer')
+})
+
+t.test('ships the schemas of the wire as plain JSON', async t => {
+  const { root } = await packed
+  const shipped = createRequire(__filename)(join(root, 'dist/types/wire.js')) as Record<string, object>
+  t.same(Object.keys(shipped).sort(), Object.keys(wire).sort())
+  for (const [name, schema] of Object.entries(wire)) {
+    t.strictSame(shipped[name], JSON.parse(JSON.stringify(schema)), name)
+  }
+  const symbols = (value: unknown): number => typeof value !== 'object' || value === null
+    ? 0
+    : Object.getOwnPropertySymbols(value).length + Object.values(value).reduce((sum, inner) => sum + symbols(inner), 0)
+  t.not(symbols(wire.Problem), 0, 'TypeBox marks its own')
+  t.equal(symbols({ ...shipped }), 0)
+})
+
+t.test('TypeScript', async t => {
+  const { user, root, files } = await packed
+  await mkdir(join(user, 'out'))
+  await Promise.all([...ESM, ...CJS].map(file =>
+    writeFile(join(user, file), service(IMPORTS[file.replace(/\..*/, '')]!))))
+
+  const declarations = files.filter(file => /^dist\/types\/.*\.d\.ts$/.test(file))
+  const texts = await Promise.all(declarations.map(file => readFile(join(root, file), 'utf8')))
+  const types = texts.flatMap(text => [...text.matchAll(/^export (?:declare )?(?:interface|type) (\w+)/gm)].map(match => match[1]!))
+  const imported = (line: string, prefix: string) => `${line}
+export namespace by { ${types.map(type => `export type ${type} = ${prefix}${type}`).join('; ')} }
+export type { ${types.join(', ')} } from '${NAME}'
+`
+  await writeFile(join(user, 'types.mts'), imported(`import healthz from '${NAME}'`, 'healthz.'))
+  await writeFile(join(user, 'types.cts'), imported(`import healthz = require('${NAME}')`, 'healthz.'))
+  await writeFile(join(user, 'mistakes.mts'), MISTAKES)
+
+  const names = Object.keys(PROJECTS)
+  const out = (name: string) => join(user, 'out', String(names.indexOf(name)))
+  for (const name of names) {
+    t.test(`accepts every import and every type in a project with module ${name}`, async t => {
+      t.same(compile(user, PROJECTS[name]!, out(name), name === 'nodenext'), [])
+    })
+  }
+
+  t.test('makes services of all these imports that boot and answer', async t => {
+    const services = names.flatMap(name => PROJECTS[name]!.files.filter(file => !/^(types|mistakes)/.test(file))
+      .map(file => join(out(name), file.replace(/ts$/, 'js'))))
+    await writeFile(join(user, 'services.mjs'), `
+import { pathToFileURL } from 'node:url'
+import healthz from '${NAME}'
+const answers = []
+for (const file of process.argv.slice(2)) {
+  const service = await import(pathToFileURL(file))
+  const same = service.loaded[0] === healthz && service.loaded[1] === healthz.HealthError
+  answers.push({ file, same, ...await service.answers() })
+}
+console.log(JSON.stringify(answers))`)
+    const { stdout, stderr } = await node(user, 'services.mjs', ...services)
+    t.equal(stderr, '')
+    t.same(JSON.parse(stdout), services.map(file => ({
+      file,
+      same: true,
+      live: { status: 200, title: 'OK' },
+      ready: { status: 503, title: 'ready default away' },
+      seen: ['live', 'ready', null]
+    })))
+  })
+})
+
+// Fails to compile where something wrong is accepted (then the comment above it is one too many) or something right
+// is not.
+const MISTAKES = `
+import { readFileSync } from 'node:fs'
+// Where \`schema.hide\` is typed.
+import '@fastify/swagger'
+import Fastify from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import healthz, { HealthError } from 'fastify-healthz'
+import type { Check, CheckContext, Checks, HealthzErrorCode, HealthzOptions, Problem, ProbeRouteConfig } from 'fastify-healthz'
+
+const app = Fastify()
+
+app.register(healthz)
+app.register(healthz, {})
+app.register(healthz, { live: undefined, noLog: undefined, routeOptions: { schema: { hide: true }, logLevel: 'warn' } })
+app.register(healthz, {
+  prefix: '',
+  live: false,
+  ready: { database: async () => false, disk: './disk.js#free', cache (context) { this.log.info(context.probe) } },
+  startup: './checks.js',
+  probes: { deep: () => {} },
+  paths: { ready: '/readyz' },
+  noLog: true,
+  root: import.meta.url,
+  routeOptions: { constraints: { host: 'internal.example' }, config: { rateLimit: false, mine: 1 } }
+})
+const constant = { probes: { deep: { a: './a.js' } }, paths: { deep: '/deep' } } as const
+app.register(healthz, constant)
+app.register(healthz, { root: new URL('.', import.meta.url), logLevel: 'warn' })
+Fastify({ http2: true }).register(healthz, { noLog: true })
+Fastify({ https: { key: readFileSync('key'), cert: readFileSync('cert') } }).register(healthz, { noLog: true })
+Fastify({ http2: true, https: {} }).register(healthz, { noLog: true })
+app.register(async scope => { await scope.register(healthz, { noLog: true }) }, { prefix: '/api' })
+
+// @ts-expect-error an option that there isn't
+app.register(healthz, { nolog: true })
+// @ts-expect-error
+app.register(healthz, { liveness: () => {} })
+// @ts-expect-error no check
+app.register(healthz, { live: 5 })
+// @ts-expect-error only false takes a probe away
+app.register(healthz, { live: true })
+// @ts-expect-error
+app.register(healthz, { ready: null })
+// @ts-expect-error
+app.register(healthz, { ready: { database: 5 } })
+// @ts-expect-error
+app.register(healthz, { ready: [() => {}] })
+// @ts-expect-error not a boolean
+app.register(healthz, { noLog: 'yes' })
+// @ts-expect-error
+app.register(healthz, { prefix: 5 })
+// @ts-expect-error
+app.register(healthz, { probes: () => {} })
+// @ts-expect-error
+app.register(healthz, { paths: { ready: 5 } })
+// @ts-expect-error
+app.register(healthz, { root: 5 })
+// @ts-expect-error not one of the route's options that a probe takes over
+app.register(healthz, { routeOptions: { onRequest: () => {} } })
+// @ts-expect-error
+app.register(healthz, { routeOptions: { logLevel: 5 } })
+// @ts-expect-error
+const misspelt: HealthzOptions = { perfix: '/' }
+
+app.addHook('onRequest', async request => {
+  const config: ProbeRouteConfig | undefined = request.routeOptions.config.healthz
+  const probe: string | undefined = config?.probe
+  // @ts-expect-error most routes are no probe's
+  request.routeOptions.config.healthz.probe
+  // @ts-expect-error a string, not any
+  const wrong: number | undefined = request.routeOptions.config.healthz?.probe
+})
+
+const check: Check = async function (context) {
+  const instance: FastifyInstance = context.app
+  const same: FastifyInstance = this
+  const given: CheckContext = context
+  const names: string[] = [context.probe, context.check]
+  context.log.warn({ err: new HealthError('Away', { cause: instance }) }, 'Away')
+  // @ts-expect-error
+  context.probes
+  // @ts-expect-error not to be written to
+  context.probe = 'live'
+}
+const checks: Checks = { check }
+// @ts-expect-error the message is text
+throw new HealthError(5)
+const error: Error = new HealthError('Away')
+const code: HealthzErrorCode = 'HEALTHZ_ERR_OPTION_INVALID'
+// @ts-expect-error no such code
+const none: HealthzErrorCode = 'HEALTHZ_ERR_NONE'
+const problem: Problem = { status: 200, title: 'OK' }
+// @ts-expect-error
+const text: Problem = { status: '200', title: 'OK' }
+// @ts-expect-error
+const untitled: Problem = { status: 200 }
+`
+
+t.test('satisfies publint, suggestions included', async t => {
+  const { tarball } = await packed
+  const { publint } = await import('publint')
+  const { buffer, byteOffset, byteLength } = await readFile(tarball)
+  const { messages } = await publint({ pack: { tarball: buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer }, strict: true })
+  t.same(messages, [])
+})
+
+t.test('has no problem in any column of "are the types wrong?"', async t => {
+  const { stdout, stderr, code } = await attw
+  t.equal(code, 0, stderr)
+  const { analysis } = JSON.parse(stdout)
+  t.same(analysis.problems, [])
+  t.same(analysis.types, { kind: 'included' })
+  for (const [entrypoint, { resolutions }] of Object.entries<any>(analysis.entrypoints)) {
+    for (const column of ['node10', 'node16-cjs', 'node16-esm', 'bundler']) {
+      const { resolution } = resolutions[column]
+      t.ok(resolution?.isTypeScript || resolution?.isJson, `${entrypoint} has types in ${column}`)
+    }
+  }
+})
