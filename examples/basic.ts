@@ -1,10 +1,56 @@
+// A service with a pretend database that can be taken away and brought back. Start it with `npm start` (PORT is 8080
+// unless you set it), and in another terminal ask:
+//
+//   curl -i localhost:8080/healthz/live
+//   curl -i localhost:8080/healthz/ready
+//
+// Both answer 200 and leave no line in the log. Take the database away:
+//
+//   curl -X POST localhost:8080/database/down
+//   curl -i localhost:8080/healthz/ready
+//
+// It answers 503. The log has one `warn` line with the cause, however often you ask, and a `request completed` for
+// each 503. Bring the database back:
+//
+//   curl -X POST localhost:8080/database/up
+//   curl -i localhost:8080/healthz/ready
+//
+// It answers 200, and one `info` line tells how long the outage was.
 import Fastify from 'fastify'
 import healthz, { HealthError } from 'fastify-healthz'
+
+const database = {
+  up: true,
+  async ping () {
+    if (!this.up) throw new Error('connect ECONNREFUSED 127.0.0.1:5432')
+  }
+}
+
 const app = Fastify({ logger: true })
-let up = true
+
 app.register(healthz, {
-  ready: async () => { if (!up) throw new HealthError("Can't connect to the database", { cause: new Error('connect ECONNREFUSED') }) },
+  // A process that answers is alive. A database that is away is for `ready`: a restart wouldn't bring it back.
+  live: () => {},
+  ready: async () => {
+    try {
+      await database.ping()
+    } catch (cause) {
+      throw new HealthError("Can't connect to the database", { cause })
+    }
+  },
   noLog: true
 })
-app.post('/database/down', async () => { up = false; return 'down\n' })
-app.listen({ port: 8080, host: '0.0.0.0' })
+
+app.post('/database/down', async () => {
+  database.up = false
+  return 'The database is down\n'
+})
+
+app.post('/database/up', async () => {
+  database.up = true
+  return 'The database is up\n'
+})
+
+app.listen({ port: Number(process.env.PORT ?? 8080), host: '0.0.0.0' }, error => {
+  if (error) throw error
+})

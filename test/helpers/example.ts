@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { LogLine } from './log.js'
+
+/** A program of `examples/` that is running. */
+export interface Example {
+  /** Where it answers, e.g. `http://127.0.0.1:40123`. */
+  readonly url: string
+  /** Its log so far, which is all that it may write to stdout. */
+  readonly log: readonly LogLine[]
+  /** Resolves with the lines that match, once there are so many of them. Rejects when the program ends before. */
+  logged (matches: (line: LogLine) => boolean, count?: number): Promise<LogLine[]>
+  stop (): Promise<void>
+}
+
+/**
+ * Starts a built example on a free port, and resolves once it listens.
+ *
+ * `dist/` must have been built: other suites run what is in it, so it can't be built anew here.
+ */
+export async function startExample (name: string): Promise<Example> {
+  const program = join(__dirname, '../../dist/examples', `${name}.js`)
+  const child = spawn(process.execPath, [program], {
+    // Else tap, which follows every child process, would count what is in `dist/` as sources to be covered.
+    env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0', PORT: '0' },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  const log: LogLine[] = []
+  const waiting = new Set<() => void>()
+  let stderr = ''
+  let broken: Error | undefined
+
+  const look = () => { for (const again of waiting) again() }
+  const fail = (message: string) => {
+    broken ??= new Error(`${name} ${message}`)
+    look()
+  }
+  child.stderr.setEncoding('utf8').on('data', chunk => { stderr += chunk })
+  createInterface(child.stdout).on('line', line => {
+    try {
+      log.push(JSON.parse(line))
+    } catch {
+      return fail(`wrote a line that isn't of its log: ${line}`)
+    }
+    look()
+  })
+  child.on('error', error => fail(`didn't start: ${error.message}`))
+  child.on('close', (code, signal) => fail(`ended with ${code ?? signal}: ${stderr}`))
+
+  function logged (matches: (line: LogLine) => boolean, count = 1): Promise<LogLine[]> {
+    return new Promise((resolve, reject) => {
+      const again = () => {
+        const found = log.filter(matches)
+        if (broken === undefined && found.length < count) return
+        waiting.delete(again)
+        if (broken === undefined) resolve(found)
+        else reject(broken)
+      }
+      waiting.add(again)
+      again()
+    })
+  }
+
+  async function stop (): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const closed = once(child, 'close')
+    child.kill()
+    await closed
+  }
+
+  try {
+    const [line] = await logged(({ msg }) => msg.startsWith('Server listening at'))
+    return { url: `http://127.0.0.1:${new URL(line!.msg.split(' at ')[1]!).port}`, log, logged, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
