@@ -1,104 +1,203 @@
-import { HealthError } from './errors.js'
+import { causeOf, isThenable, judge, judgeError, type Judgement, type Result, TIMED_OUT, UNCHECKED } from './result.js'
+import { Run } from './run.js'
+import type { Time } from './time.js'
 
-/** What one run of a check came to. */
-export type Result = Pass | Failure
-
-export interface Pass {
-  readonly outcome: 'pass'
+/** What a check is, once its options are read. Times are in ms. */
+export interface CheckPlan {
+  readonly probe: string
+  readonly name: string
+  readonly timeout: number
+  readonly critical: boolean
+  readonly maxAge: number
+  /** Runs in the background, this often. */
+  readonly interval?: number | undefined
 }
 
-export interface Failure {
-  readonly outcome: 'fail'
-  /** `failed`: it threw a `HealthError` or gave back `false`. `unexpected`: it threw anything else. */
-  readonly reason: 'failed' | 'unexpected'
-  /** The message of the `HealthError`, which is for the public. */
-  readonly message?: string
-  /** What was thrown, for the log. */
-  readonly error?: unknown
-}
-
-/** Who hears of the changes of a check: once when it begins to fail, once when it recovers. */
+/** Who hears of what a check does. It doesn't throw. */
 export interface Observer {
-  failing (probe: string, check: string, failure: Failure): void
-  recovered (probe: string, check: string, lastedMs: number): void
+  /** A run ended, or took too long. */
+  finished (plan: CheckPlan, result: Result): void
+  /** The outcome changed; `lastedMs` is how long it had been the one before. */
+  changed (plan: CheckPlan, from: Result['outcome'] | 'unknown', result: Result, lastedMs: number): void
+  /** It goes on failing, but for another cause. At most once a minute. */
+  causeChanged (plan: CheckPlan, result: Result): void
+  /** It kept the event loop for longer than its timeout, so that nothing could stop it. At most once a minute. */
+  overran (plan: CheckPlan, blockedMs: number): void
+  /** So many runs have not settled that new ones start only every ten minutes. Once until it has a result again. */
+  stuck (plan: CheckPlan, runs: number): void
 }
 
-const PASSED: Pass = Object.freeze({ outcome: 'pass' })
-const GAVE_FALSE: Failure = Object.freeze({ outcome: 'fail', reason: 'failed' })
+/** How long a run that took too long is waited for, in ms: so long first, twice as long after each one given up. */
+const PATIENCE = 30_000
+const MAX_PATIENCE = 600_000
+/** With so many runs that have not settled, only `MAX_PATIENCE` starts a new one. */
+const MAX_OUTSTANDING = 3
+const MINUTE = 60_000
 
-/** One check of one probe: runs its function, judges what comes of it, and tells of changes. */
+/**
+ * One check of one probe: runs its function once however many ask, each run within its timeout; never lets runs that
+ * hang pile up; and tells of what changes. It knows nothing of HTTP.
+ */
 export class CheckRunner {
-  readonly #probe: string
-  readonly #name: string
-  readonly #call: () => unknown
-  readonly #observer: Observer
-  readonly #now: () => number
-  #failingSince: number | undefined
+  readonly #call: (run: Run) => unknown
+  /** Nobody, once it is stopped. */
+  #observer: Observer | undefined
+  readonly #time: Time
+  #last: Result | undefined
+  #current: Run | undefined
+  /** Runs that took too long and have not settled, oldest first. */
+  readonly #outstanding = new Set<Run>()
+  #lateAt = 0
+  #givenUp = 0
+  #toldStuck = false
+  #changedAt: number
+  #cause = ''
+  #causeAt = 0
+  #overranAt = -Infinity
+  #interval: unknown
+  #stopped = false
 
-  /**
-   * @param call the check with its context bound
-   * @param now a monotonic clock in milliseconds
-   */
-  constructor (probe: string, name: string, call: () => unknown, observer: Observer, now: () => number) {
-    this.#probe = probe
-    this.#name = name
+  /** @param call calls the function of the check, in the context of a run */
+  constructor (readonly plan: CheckPlan, call: (run: Run) => unknown, observer: Observer, time: Time) {
     this.#call = call
     this.#observer = observer
-    this.#now = now
+    this.#time = time
+    this.#changedAt = time.now()
   }
 
-  /** Never throws and never rejects. A check that answers synchronously is answered for synchronously. */
+  /** What is known without running anything. */
+  get last (): Result {
+    return this.#last ?? UNCHECKED
+  }
+
+  /**
+   * A result that may be told now: of a run that is under way, of a new one, or one that is still good.
+   * Never throws and never rejects. A check that answers synchronously is answered for synchronously.
+   */
   run (): Result | Promise<Result> {
+    if (this.plan.interval !== undefined || this.#stopped) return this.last
+    return this.#refresh()
+  }
+
+  /** Starts to run in the background, where that is what it does. */
+  start (): void {
+    const { interval } = this.plan
+    if (interval === undefined || this.#stopped) return
+    this.#interval = this.#time.start(() => this.start(), interval, true)
+    this.#refresh()
+  }
+
+  /** Starts no run any more, and tells nothing any more. Those who wait for a run still get its result. */
+  stop (): void {
+    this.#stopped = true
+    this.#observer = undefined
+    this.#time.cancel(this.#interval)
+  }
+
+  #refresh (): Result | Promise<Result> {
+    const now = this.#time.now()
+    const last = this.#last
+    if (last?.outcome === 'pass' && now - last.startedAt < this.plan.maxAge) return last
+    const current = this.#current
+    if (current !== undefined) {
+      if (current.state === 'running') return current.result
+      if (now - this.#lateAt < this.#patience()) return this.last
+      this.#givenUp++
+    }
+    return this.#start(now)
+  }
+
+  #patience (): number {
+    if (this.#outstanding.size >= MAX_OUTSTANDING) return MAX_PATIENCE
+    return Math.min(PATIENCE * 2 ** this.#givenUp, MAX_PATIENCE)
+  }
+
+  #start (now: number): Result | Promise<Result> {
+    if (this.#outstanding.size >= MAX_OUTSTANDING) {
+      const [oldest] = this.#outstanding
+      this.#outstanding.delete(oldest!)
+    }
+    const run = new Run(now, this.#time.date())
+    this.#current = run
     let answer
     try {
-      answer = this.#call()
-      if (isThenable(answer)) {
-        return Promise.resolve(answer).then(
-          value => this.#settle(judge(value)),
-          error => this.#settle(judgeError(error))
-        )
-      }
+      answer = this.#call(run)
+      if (isThenable(answer)) return this.#wait(run, answer)
     } catch (error) {
-      return this.#settle(judgeError(error))
+      return this.#settle(run, judgeError(error))
     }
-    return this.#settle(judge(answer))
+    return this.#settle(run, judge(answer))
   }
 
-  #settle (result: Result): Result {
-    try {
-      this.#tellChange(result)
-    } catch {
-      // A logger that throws must not decide what a probe answers.
-    }
+  #wait (run: Run, answer: PromiseLike<unknown>): Promise<Result> {
+    const { result } = run
+    run.timer = this.#time.start(() => this.#runOut(run), this.plan.timeout)
+    Promise.resolve(answer).then(
+      value => this.#settle(run, judge(value)),
+      error => this.#settle(run, judgeError(error))
+    )
+    this.#noteOverrun(this.#time.now() - run.startedAt)
     return result
   }
 
-  #tellChange (result: Result): void {
-    const since = this.#failingSince
-    if (result.outcome === 'fail' && since === undefined) {
-      this.#failingSince = this.#now()
-      this.#observer.failing(this.#probe, this.#name, result)
-    } else if (result.outcome === 'pass' && since !== undefined) {
-      this.#failingSince = undefined
-      this.#observer.recovered(this.#probe, this.#name, this.#now() - since)
+  #settle (run: Run, judgement: Judgement): Result {
+    this.#time.cancel(run.timer)
+    const { state } = run
+    run.state = 'settled'
+    if (state !== 'settled' && this.#current === run) this.#current = undefined
+    if (state !== 'running') {
+      this.#outstanding.delete(run)
+      return this.last
+    }
+    this.#givenUp = 0
+    this.#toldStuck = false
+    const result = this.#record(run, judgement)
+    if (run.timer === undefined) this.#noteOverrun(result.durationMs!)
+    return result
+  }
+
+  #runOut (run: Run): void {
+    run.state = 'late'
+    this.#outstanding.add(run)
+    this.#lateAt = this.#time.now()
+    this.#record(run, TIMED_OUT)
+    const { probe, name, timeout } = this.plan
+    run.abort(new DOMException(`The ${probe} check "${name}" timed out after ${timeout} ms`, 'TimeoutError'))
+    if (this.#outstanding.size === MAX_OUTSTANDING && !this.#toldStuck) {
+      this.#toldStuck = true
+      this.#observer?.stuck(this.plan, MAX_OUTSTANDING)
     }
   }
-}
 
-function isThenable (value: unknown): value is PromiseLike<unknown> {
-  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false
-  return typeof (value as { then?: unknown }).then === 'function'
-}
-
-function judge (answer: unknown): Result {
-  return answer === false ? GAVE_FALSE : PASSED
-}
-
-function judgeError (error: unknown): Failure {
-  try {
-    if (error instanceof HealthError) return { outcome: 'fail', reason: 'failed', message: String(error.message), error }
-  } catch {
-    // A thrown thing that throws when it is looked at, e.g. a revoked Proxy.
+  #record (run: Run, judgement: Judgement): Result {
+    const now = this.#time.now()
+    const before = this.#last?.outcome ?? 'unknown'
+    const { startedAt, checkedAt } = run
+    const result: Result = { ...judgement, startedAt, checkedAt, durationMs: now - startedAt }
+    this.#last = result
+    this.#observer?.finished(this.plan, result)
+    if (result.outcome !== before) {
+      const lastedMs = now - this.#changedAt
+      this.#changedAt = now
+      this.#noteCause(result, now)
+      this.#observer?.changed(this.plan, before, result, lastedMs)
+    } else if (result.outcome === 'fail' && now - this.#causeAt >= MINUTE && this.#cause !== causeOf(result)) {
+      this.#noteCause(result, now)
+      this.#observer?.causeChanged(this.plan, result)
+    }
+    run.resolve(result)
+    return result
   }
-  return { outcome: 'fail', reason: 'unexpected', error }
+
+  #noteCause (result: Result, now: number): void {
+    this.#cause = causeOf(result)
+    this.#causeAt = now
+  }
+
+  #noteOverrun (blockedMs: number): void {
+    const now = this.#time.now()
+    if (blockedMs <= this.plan.timeout || now - this.#overranAt < MINUTE) return
+    this.#overranAt = now
+    this.#observer?.overran(this.plan, blockedMs)
+  }
 }

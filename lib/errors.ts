@@ -4,14 +4,18 @@ import type { HealthzErrorCode } from '../types/errors.js'
 
 const MESSAGES: Readonly<Record<HealthzErrorCode, string>> = {
   HEALTHZ_ERR_ALREADY_REGISTERED: 'fastify-healthz is registered already in this scope or in one around it: register it once',
+  HEALTHZ_ERR_CHECK_EXISTS: 'The probe `%s` has a check `%s` already',
   HEALTHZ_ERR_CHECK_EXPORT: 'Expected `%s` to name a function, but `%s` is %s',
   HEALTHZ_ERR_CHECK_LOAD: 'Could not load `%s`, which `%s` names: %s',
   HEALTHZ_ERR_CHECK_LOAD_TIMEOUT: 'Could not load `%s`, which `%s` names, within %s ms',
   HEALTHZ_ERR_OPTION_INVALID: 'Expected `%s` to be %s, got %s',
-  HEALTHZ_ERR_OPTION_UNKNOWN: 'Unknown option `%s`: expected one of %s'
+  HEALTHZ_ERR_OPTION_UNKNOWN: 'Unknown option `%s`: expected one of %s',
+  HEALTHZ_ERR_PROBE_OFF: 'The probe `%s` is switched off',
+  HEALTHZ_ERR_PROBE_UNKNOWN: 'There is no probe `%s`: expected one of %s',
+  HEALTHZ_ERR_STARTUP_PASSED: 'The startup probe has passed: a check `%s` would never run'
 }
 
-/** Every error that the plugin refuses a boot with, by its code. */
+/** Every error of the plugin by its code. */
 export const ERRORS = Object.fromEntries(
   Object.entries(MESSAGES).map(([code, message]) => [code, createError(code, message)])
 ) as Readonly<Record<HealthzErrorCode, FastifyErrorConstructor<{ code: string }, unknown[]>>>

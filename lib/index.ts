@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import type * as check from '../types/check.js'
 import type * as errors from '../types/errors.js'
 import type * as fastify from '../types/fastify.js'
+import type * as decorator from '../types/healthz.js'
 import type * as options from '../types/options.js'
 import type * as wire from '../types/wire.js'
 import { HealthError } from './errors.js'
@@ -20,12 +21,24 @@ function healthz (fastify: FastifyInstance, options: healthz.HealthzOptions): Pr
 declare namespace healthz {
   export type Check = check.Check
   export type CheckContext = check.CheckContext
+  export type CheckOptions = check.CheckOptions
   export type Checks = check.Checks
+  export type CheckWithOptions = check.CheckWithOptions
+  export type CheckChange = decorator.CheckChange
+  export type CheckOutcome = decorator.CheckOutcome
+  export type CheckReport = wire.CheckReport
+  export type Healthz = decorator.Healthz
+  export type HealthzChange = decorator.HealthzChange
   export type HealthzErrorCode = errors.HealthzErrorCode
   export type HealthzOptions = options.HealthzOptions
+  export type ProbeChange = decorator.ProbeChange
+  export type ProbeResult = decorator.ProbeResult
   export type ProbeRouteConfig = fastify.ProbeRouteConfig
   export type ProbeRouteOptions = options.ProbeRouteOptions
+  export type ProbeSnapshot = decorator.ProbeSnapshot
   export type Problem = wire.Problem
+  export type State = decorator.State
+  export type StateChange = decorator.StateChange
   export { healthz, healthz as default, HealthError }
 }
 

@@ -1,34 +1,80 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { Failure, Observer } from './check.js'
+import type { CheckPlan } from './check.js'
+import type { Result } from './result.js'
 import { UNNAMED, WORDS } from './verdict.js'
 
-/** Every line that the plugin writes by itself, one method each: what changed, never what was polled. */
-export class HealthzLog implements Observer {
-  readonly #log: FastifyBaseLogger
+type Named = Pick<CheckPlan, 'probe' | 'name'>
 
-  constructor (log: FastifyBaseLogger) {
-    this.#log = log
-  }
+/** Every line that the plugin writes by itself, one method each: what changed, never what was polled. */
+export class HealthzLog {
+  #toldDetails = false
+
+  constructor (private readonly log: FastifyBaseLogger) {}
 
   /** A check begins to fail: `warn`, or `error` if it failed unexpectedly. What was thrown goes out as `err`. */
-  failing (probe: string, check: string, failure: Failure): void {
-    const level = failure.reason === 'unexpected' ? 'error' : 'warn'
-    const message = failure.message ? `: ${failure.message}` : ''
-    this.#log[level](
-      { probe, check, ...('error' in failure && { err: failure.error }) },
-      `${subject(probe, check)} ${WORDS[failure.reason]}${message}`
-    )
+  failing (check: Named, result: Result): void {
+    this.#write(levelOf(result), bindings(check, result), `${subject(check)} ${saying(result)}`)
+  }
+
+  /** A check goes on failing for another cause, at the level of that. */
+  causeChanged (check: Named, result: Result): void {
+    this.#write(levelOf(result), bindings(check, result), `${subject(check)} ${saying(result)} (it was failing already, for another cause)`)
   }
 
   /** A check passes again: `info`, with how long it had failed. */
-  recovered (probe: string, check: string, lastedMs: number): void {
+  recovered (check: Named, lastedMs: number): void {
     lastedMs = Math.round(lastedMs)
-    this.#log.info({ probe, check, lastedMs }, `${subject(probe, check)} recovered after ${lastedMs / 1000} s`)
+    this.#write('info', { ...bindings(check), lastedMs }, `${subject(check)} recovered after ${lastedMs / 1000} s`)
+  }
+
+  /** `warn`: a check blocked the event loop, so that its timeout couldn't hold. */
+  overran (check: Named & Pick<CheckPlan, 'timeout'>, blockedMs: number): void {
+    blockedMs = Math.round(blockedMs)
+    const past = `past its timeout of ${check.timeout} ms`
+    this.#write('warn', { ...bindings(check), blockedMs }, `${subject(check)} blocked the event loop for ${blockedMs} ms, ${past}`)
+  }
+
+  /** `error`: runs of a check don't come back. */
+  stuck (check: Named, runs: number): void {
+    const rest = 'a new one starts only every 10 min'
+    this.#write('error', { ...bindings(check), runs }, `${subject(check)} is stuck: ${runs} runs have not come back, ${rest}`)
+  }
+
+  /** `warn`, once: somebody asks for what only operators see. */
+  detailsRefused (probe: string): void {
+    if (this.#toldDetails) return
+    this.#toldDetails = true
+    this.#write('warn', { probe }, 'details of a probe were asked for and not given: the option `details` does not allow them (told once)')
+  }
+
+  /** `error`: a listener of `onChange` threw, or rejected. */
+  listenerFailed (err: unknown): void {
+    this.#write('error', { err }, 'a listener of healthz.onChange failed')
+  }
+
+  #write (level: 'error' | 'warn' | 'info', bindings: object, message: string): void {
+    try {
+      this.log[level](bindings, message)
+    } catch {
+      // A log that throws must not decide what a probe answers.
+    }
   }
 }
 
-function subject (probe: string, check: string): string {
-  return check === UNNAMED ? `${probe} check` : `${probe} check "${check}"`
+function levelOf ({ reason }: Result): 'error' | 'warn' {
+  return reason === 'unexpected' ? 'error' : 'warn'
+}
+
+function bindings ({ probe, name }: Named, result?: Result): object {
+  return { probe, check: name, ...(result !== undefined && 'error' in result && { err: result.error }) }
+}
+
+function subject ({ probe, name }: Named): string {
+  return name === UNNAMED ? `${probe} check` : `${probe} check "${name}"`
+}
+
+function saying ({ reason, message }: Result): string {
+  return WORDS[reason!] + (message ? `: ${message}` : '')
 }
 
 type Level = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace'

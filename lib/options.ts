@@ -1,16 +1,20 @@
 import { resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Check } from '../types/check.js'
 import type { HealthzOptions, ProbeRouteOptions } from '../types/options.js'
-import { healthzError, show } from './errors.js'
-import { UNNAMED } from './verdict.js'
+import { type CheckSettings, NAME, readChecks } from './check-options.js'
+import { expectBoolean, expectMs, isRecord, refuse, refuseUnknown } from './refusal.js'
 
 /** The options with every default filled in. */
 export interface Settings {
   /** What the plugin's paths start with, without a slash at its end; `''` for none. */
   readonly prefix: string
   readonly probes: readonly ProbeSettings[]
+  /** Probes that are switched off. */
+  readonly off: readonly string[]
   readonly noLog: boolean
+  /** In ms. */
+  readonly timeout: number
+  readonly details: NonNullable<HealthzOptions['details']>
   /** The file that module specifiers are resolved from, as if they stood in it. It need not exist. */
   readonly importer: string
   readonly routeOptions: Readonly<ProbeRouteOptions>
@@ -22,22 +26,11 @@ export interface ProbeSettings {
   readonly checks: readonly CheckSettings[]
 }
 
-export interface CheckSettings {
-  readonly name: string
-  /** Which option it comes from, for errors: `ready.database`. */
-  readonly option: string
-  /** A function, or the specifier of one. */
-  readonly check: Check | string
-}
-
 const BUILT_IN = ['live', 'ready', 'startup'] as const
-const OPTIONS = ['prefix', ...BUILT_IN, 'probes', 'paths', 'noLog', 'root', 'routeOptions']
+const OPTIONS = ['prefix', ...BUILT_IN, 'probes', 'paths', 'noLog', 'timeout', 'details', 'root', 'routeOptions']
 /** Options that Fastify itself takes for every plugin. */
 const REGISTER_OPTIONS = ['logLevel', 'logSerializers']
 const ROUTE_OPTIONS = ['schema', 'constraints', 'config', 'logLevel']
-/** Names that a check can't have, so that an options object in the wrong place isn't misread as checks by name. */
-const RESERVED = ['check', 'timeout', 'critical', 'maxAge', 'interval']
-const NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,63}$/
 const PATH = /^\/[^:*?#]*$/
 
 /**
@@ -46,13 +39,16 @@ const PATH = /^\/[^:*?#]*$/
  */
 export function readOptions (options: HealthzOptions): Settings {
   refuseUnknown('', options, [...OPTIONS, ...REGISTER_OPTIONS], OPTIONS)
-  const { noLog = false, routeOptions = {} } = options
-  if (typeof noLog !== 'boolean') refuse('noLog', 'a boolean', noLog)
+  const { timeout = 800, details = false, noLog = false, routeOptions = {} } = options
   const prefix = readPrefix(options.prefix)
+  if (typeof details !== 'boolean' && typeof details !== 'function') refuse('details', 'a boolean or a function', details)
   return {
     prefix,
-    probes: readProbes(options, prefix),
-    noLog,
+    probes: readProbes(options, prefix, expectMs('timeout', timeout, 1)),
+    off: BUILT_IN.filter(name => options[name] === false),
+    noLog: expectBoolean('noLog', noLog),
+    timeout,
+    details,
     importer: readRoot(options.root),
     routeOptions: readRouteOptions(routeOptions)
   }
@@ -65,7 +61,7 @@ function readPrefix (prefix: unknown = '/healthz'): string {
   return path.replace(/\/+$/, '')
 }
 
-function readProbes (options: HealthzOptions, prefix: string): ProbeSettings[] {
+function readProbes (options: HealthzOptions, prefix: string, timeout: number): ProbeSettings[] {
   const { probes = {}, paths = {} } = options
   if (!isRecord(probes)) refuse('probes', 'an object of probes by name', probes)
   if (!isRecord(paths)) refuse('paths', 'an object of paths by the name of the probe', paths)
@@ -73,12 +69,12 @@ function readProbes (options: HealthzOptions, prefix: string): ProbeSettings[] {
   const found = new Map<string, CheckSettings[]>()
   for (const name of BUILT_IN) {
     const checks: unknown = options[name]
-    if (checks !== false) found.set(name, checks === undefined ? [] : readChecks(name, checks, ' or `false`'))
+    if (checks !== false) found.set(name, checks === undefined ? [] : readChecks(name, checks, timeout, ' or `false`'))
   }
   for (const [name, checks] of Object.entries(probes)) {
     if (!NAME.test(name)) refuse('probes', 'an object whose keys match [A-Za-z0-9._-]{1,63}', name)
     if (BUILT_IN.some(builtIn => builtIn === name)) refuse('probes', `without \`${name}\`, which is an option of its own`, probes)
-    found.set(name, readChecks(`probes.${name}`, checks))
+    found.set(name, readChecks(`probes.${name}`, checks, timeout))
   }
 
   const taken = new Map<string, string>()
@@ -92,19 +88,6 @@ function readProbes (options: HealthzOptions, prefix: string): ProbeSettings[] {
   }
   if (new Set(taken.values()).size < taken.size) refuse('paths', 'another path for each probe', paths)
   return [...found].map(([name, checks]) => ({ name, path: taken.get(name)!, checks }))
-}
-
-function readChecks (option: string, checks: unknown, orElse = ''): CheckSettings[] {
-  if (isCheck(checks)) return [{ name: UNNAMED, option, check: checks }]
-  if (!isRecord(checks)) refuse(option, `a check (a function or a module specifier), an object of checks by name${orElse}`, checks)
-  return Object.entries(checks).map(([name, check]) => {
-    if (RESERVED.includes(name)) {
-      refuse(option, `checks by name, and \`${name}\` can't be one: give the check a name, as in \`{ database: … }\``, checks)
-    }
-    if (!NAME.test(name)) refuse(option, 'an object of checks whose names match [A-Za-z0-9._-]{1,63}', name)
-    if (!isCheck(check)) refuse(`${option}.${name}`, 'a check (a function or a module specifier)', check)
-    return { name, option: `${option}.${name}`, check }
-  })
 }
 
 function readRoot (root: unknown = process.cwd()): string {
@@ -129,25 +112,4 @@ function readRouteOptions (options: unknown): ProbeRouteOptions {
     if (value !== undefined && !isRecord(value)) refuse(`routeOptions.${name}`, 'an object', value)
   }
   return options
-}
-
-function isCheck (value: unknown): value is Check | string {
-  return typeof value === 'function' || (typeof value === 'string' && value !== '')
-}
-
-/** A plain object, of any realm. One with another prototype may hold names that would go unseen. */
-function isRecord (value: unknown): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null) return false
-  const prototype = Object.getPrototypeOf(value)
-  return prototype === null || Object.getPrototypeOf(prototype) === null
-}
-
-function refuseUnknown (where: string, options: object, known: string[], shown = known): void {
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name)) throw healthzError('HEALTHZ_ERR_OPTION_UNKNOWN', where + name, shown.map(name => `\`${name}\``).join(', '))
-  }
-}
-
-function refuse (option: string, expected: string, got: unknown): never {
-  throw healthzError('HEALTHZ_ERR_OPTION_INVALID', option, expected, show(got))
 }

@@ -1,55 +1,73 @@
-import { performance } from 'node:perf_hooks'
-import type { FastifyBaseLogger, FastifyInstance, RegisterOptions } from 'fastify'
-import type { CheckContext } from '../types/check.js'
+import type { FastifyInstance, RegisterOptions } from 'fastify'
+import type { Check } from '../types/check.js'
 import type { HealthzOptions } from '../types/options.js'
+import type { CheckSettings } from './check-options.js'
 import { CheckRunner } from './check.js'
+import { Context } from './context.js'
+import { Decorator } from './decorator.js'
+import { Details } from './details.js'
 import { healthzError } from './errors.js'
+import { Events } from './events.js'
+import { Lifecycle } from './lifecycle.js'
 import { HealthzLog } from './log.js'
-import { type ProbeSettings, readOptions } from './options.js'
-import { Probe } from './registry.js'
+import { readOptions } from './options.js'
+import { Probe } from './probe.js'
+import { Registry } from './registry.js'
 import { routes } from './routes.js'
 import { loadCheck } from './specifier.js'
+import { systemTime } from './time.js'
 
-const kRegistered = Symbol('fastify-healthz.registered')
-
-/** Options → registry → routes. */
+/** Options → registry → routes → lifecycle → decorator. */
 export async function plugin (fastify: FastifyInstance, options: HealthzOptions): Promise<void> {
-  if (fastify.hasDecorator(kRegistered as unknown as string)) throw healthzError('HEALTHZ_ERR_ALREADY_REGISTERED')
-  fastify.decorate(kRegistered, true)
-
-  const { prefix, probes, noLog, importer, routeOptions } = readOptions(options)
+  if (fastify.hasDecorator('healthz')) throw healthzError('HEALTHZ_ERR_ALREADY_REGISTERED')
+  const settings = readOptions(options)
+  const { prefix, noLog, timeout, details, importer, routeOptions } = settings
+  const time = systemTime
   const log = new HealthzLog(fastify.log)
-  const loadTimeout = Math.ceil(fastify.initialConfig.pluginTimeout! * 0.9)
+  const events = new Events(fastify, log, time)
+  const lifecycle = new Lifecycle(time, (from, to, lastedMs) => events.stateChanged(from, to, lastedMs))
+  const probes = settings.probes.map(({ name, path }) => new Probe(name, path, lifecycle, events, time))
+  const registry = new Registry(probes, settings.off)
 
-  async function buildProbe ({ name, path, checks }: ProbeSettings): Promise<Probe> {
-    const runners = checks.map(async ({ name: check, option, check: given }) => {
-      const run = typeof given === 'string' ? await loadCheck(given, option, importer, loadTimeout) : given
-      const context = new Context(fastify, name, check)
-      return [check, new CheckRunner(name, check, () => run.call(fastify, context), log, () => performance.now())] as const
-    })
-    return new Probe(name, path, new Map(await Promise.all(runners)))
+  const build = (probe: Probe, { check, name, ...plan }: CheckSettings<Check>) => new CheckRunner(
+    { ...plan, probe: probe.name, name },
+    run => check.call(fastify, new Context(fastify, probe.name, name, run)),
+    events,
+    time
+  )
+  // Decorated before anything is waited for, so that a second registration finds it.
+  fastify.decorate('healthz', new Decorator(registry, lifecycle, events, timeout, build))
+
+  // Fastify gives up a plugin after `pluginTimeout`, with an error that doesn't say why; we say it before.
+  const loadTimeout = Math.ceil(fastify.initialConfig.pluginTimeout! * 0.9)
+  const load = async (settings: CheckSettings): Promise<CheckSettings<Check>> => {
+    const { check, option } = settings
+    return { ...settings, check: typeof check === 'string' ? await loadCheck(check, option, importer, loadTimeout) : check }
   }
+  await Promise.all(settings.probes.map(async ({ name, checks }) => {
+    const probe = registry.get(name)
+    for (const loaded of await Promise.all(checks.map(load))) registry.add(probe, build(probe, loaded))
+  }))
 
   const { logLevel, logSerializers } = options as RegisterOptions
   fastify.register(routes, {
-    probes: await Promise.all(probes.map(buildProbe)),
+    probes,
     root: prefix,
     noLog,
+    details: new Details(details, timeout, time, log),
     routeOptions,
     // Fastify takes these two for every plugin, but hands them on only to one with a scope of its own.
     ...(logLevel !== undefined && { logLevel }),
     ...(logSerializers !== undefined && { logSerializers })
   })
-}
 
-/** What a check is called with; one for all runs of a check. */
-class Context implements CheckContext {
-  #log: FastifyBaseLogger | undefined
-
-  constructor (readonly app: FastifyInstance, readonly probe: string, readonly check: string) {}
-
-  get log (): FastifyBaseLogger {
-    this.#log ??= this.app.log.child({ probe: this.probe, check: this.check })
-    return this.#log
-  }
+  fastify.addHook('onReady', async () => {
+    lifecycle.to('serving')
+    registry.start()
+  })
+  fastify.addHook('preClose', async () => { lifecycle.to('draining') })
+  fastify.addHook('onClose', async () => {
+    registry.stop()
+    lifecycle.to('closed')
+  })
 }

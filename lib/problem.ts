@@ -18,9 +18,17 @@ const PASS_BODY = JSON.stringify(PASS)
 /** The bytes of an answer. A title that would make the body longer than a prober reads is cut. */
 export function body (problem: Problem): string {
   if (problem === PASS) return PASS_BODY
-  const { status, title } = problem
+  const { status, checks } = problem
   const around = JSON.stringify({ status, title: '' }).length
-  return JSON.stringify({ status, title: fitted(title, MAX_BODY_BYTES - around) })
+  const title = fitted(problem.title, MAX_BODY_BYTES - around)
+  return JSON.stringify(checks === undefined ? { status, title } : { status, title, checks: shortened(checks) })
+}
+
+/** An operator's body may be longer, but not as long as a check's message may be. */
+function shortened (checks: NonNullable<Problem['checks']>): NonNullable<Problem['checks']> {
+  return Object.fromEntries(Object.entries(checks).map(([name, check]) => [
+    name, check.title === undefined ? check : { ...check, title: fitted(check.title, MAX_BODY_BYTES) }
+  ]))
 }
 
 function fitted (title: string, bytes: number): string {

@@ -1,28 +1,55 @@
-import type { Problem } from '../types/wire.js'
-import type { CheckRunner, Result } from './check.js'
-import { verdict } from './verdict.js'
+import type { ProbeSnapshot } from '../types/healthz.js'
+import type { CheckRunner } from './check.js'
+import { healthzError } from './errors.js'
+import type { Probe } from './probe.js'
 
-/** A probe and its checks by name, in the order of registration. */
-export class Probe {
-  constructor (
-    readonly name: string,
-    readonly path: string,
-    private readonly checks: ReadonlyMap<string, CheckRunner>
-  ) {}
+/** The probes by name. */
+export class Registry {
+  readonly #probes: ReadonlyMap<string, Probe>
+  #started = false
 
-  /** Runs all checks side by side. Never throws and never rejects; synchronous where all checks are. */
-  run (): Problem | Promise<Problem> {
-    const results: Array<Result | Promise<Result>> = []
-    let pending = false
-    for (const check of this.checks.values()) {
-      const result = check.run()
-      pending ||= result instanceof Promise
-      results.push(result)
-    }
-    return pending ? Promise.all(results).then(settled => this.judge(settled)) : this.judge(results as Result[])
+  constructor (probes: Iterable<Probe>, private readonly off: readonly string[]) {
+    this.#probes = new Map([...probes].map(probe => [probe.name, probe]))
   }
 
-  private judge (results: readonly Result[]): Problem {
-    return verdict(this.name, [...this.checks.keys()].map((check, i) => [check, results[i]!] as const))
+  get probes (): Iterable<Probe> {
+    return this.#probes.values()
+  }
+
+  /** @throws HEALTHZ_ERR_PROBE_OFF, HEALTHZ_ERR_PROBE_UNKNOWN */
+  get (name: string): Probe {
+    const probe = this.#probes.get(name)
+    if (probe !== undefined) return probe
+    if (this.off.includes(name)) throw healthzError('HEALTHZ_ERR_PROBE_OFF', name)
+    throw healthzError('HEALTHZ_ERR_PROBE_UNKNOWN', name, [...this.#probes.keys()].map(name => `\`${name}\``).join(', '))
+  }
+
+  /**
+   * @returns what takes it away again
+   * @throws HEALTHZ_ERR_CHECK_EXISTS, HEALTHZ_ERR_STARTUP_PASSED
+   */
+  add (probe: Probe, check: CheckRunner): () => void {
+    const { name } = check.plan
+    if (probe.passedForGood) throw healthzError('HEALTHZ_ERR_STARTUP_PASSED', name)
+    if (probe.get(name) !== undefined) throw healthzError('HEALTHZ_ERR_CHECK_EXISTS', probe.name, name)
+    probe.add(check)
+    if (this.#started) check.start()
+    return () => probe.remove(check)
+  }
+
+  /** The checks that run in the background begin; one that is added later begins at once. */
+  start (): void {
+    this.#started = true
+    for (const probe of this.probes) probe.start()
+  }
+
+  /** No check runs any more. */
+  stop (): void {
+    this.#started = false
+    for (const probe of this.probes) probe.stop()
+  }
+
+  snapshot (): Record<string, ProbeSnapshot> {
+    return Object.fromEntries([...this.probes].map(probe => [probe.name, probe.snapshot()]))
   }
 }

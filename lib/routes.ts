@@ -3,16 +3,17 @@ import type {
 } from 'fastify'
 import type { ProbeRouteOptions } from '../types/options.js'
 import { Problem } from '../types/wire.js'
+import type { Details } from './details.js'
 import { QuietLogger } from './log.js'
 import { body, CONTENT_TYPE, HEADERS } from './problem.js'
-import type { Probe } from './registry.js'
-import { PASS } from './verdict.js'
+import type { Probe } from './probe.js'
 
 export interface RoutesOptions {
   readonly probes: readonly Probe[]
   /** What the plugin's paths start with; below it a 404 is the plugin's. `''`: none is. */
   readonly root: string
   readonly noLog: boolean
+  readonly details: Details
   readonly routeOptions: Readonly<ProbeRouteOptions>
 }
 
@@ -38,7 +39,9 @@ const CONFIG_OPT_OUTS = {
  * serializers, validators and `handlerTimeout` can't change what a prober sees.
  */
 export async function routes (fastify: FastifyInstance, options: RoutesOptions): Promise<void> {
-  const { constraints } = options.routeOptions
+  const { details, root } = options
+  // Below the prefix a 404 is ours; elsewhere it is the app's.
+  const noCheck = (path: string) => root !== '' && path.startsWith(`${root}/`) ? notSetUp(path.slice(root.length + 1)) : undefined
   const others = fastify.supportedMethods.filter(method => !['GET', 'HEAD', 'OPTIONS'].includes(method))
   fastify.decorateRequest(kProblem, null)
 
@@ -50,24 +53,43 @@ export async function routes (fastify: FastifyInstance, options: RoutesOptions):
       exposeHeadRoute: true,
       schema: describe(probe.name, options.routeOptions.schema),
       preHandler (request, _reply, done) {
-        const problem = probe.run()
-        if (problem instanceof Promise) {
-          problem.then(problem => { keep(request, problem); done() })
+        const outcome = request.url.includes('?') ? details.ask(probe, request) : probe.run()
+        if (outcome instanceof Promise) {
+          outcome.then(settled => { keep(request, 'problem' in settled ? settled.problem : settled); done() })
         } else {
-          keep(request, problem)
+          keep(request, outcome.problem)
           done()
         }
       },
-      handler (request, reply) { send(reply, (request as ProbeRequest)[kProblem]!) }
+      handler (request, reply) { send(reply, kept(request)!) }
     })
     fastify.route({ ...route, method: others, schema: HIDDEN, onRequest: refuseMethod, handler: refuseMethod })
+    if (details.everAllowed) {
+      fastify.route({
+        ...route,
+        url: `${probe.path.replace(/\/$/, '')}/:check`,
+        method: 'GET',
+        exposeHeadRoute: true,
+        schema: HIDDEN,
+        async preHandler (request) {
+          const { check } = request.params as { check: string }
+          const problem = await details.askOne(probe, check, request) ?? noCheck(`${probe.path}/${check}`)
+          if (problem !== undefined) keep(request, problem)
+        },
+        handler (request, reply) {
+          const problem = kept(request)
+          if (problem === null) reply.callNotFound()
+          else send(reply, problem)
+        }
+      })
+    }
   }
 
-  if (options.root !== '') {
+  if (root !== '') {
     fastify.route({
       method: ['GET', 'HEAD', ...others],
-      url: `${options.root}/*`,
-      constraints: { ...constraints },
+      url: `${root}/*`,
+      constraints: { ...options.routeOptions.constraints },
       schema: HIDDEN,
       onRequest: refusePath,
       handler: (_request, reply) => { reply.callNotFound() }
@@ -103,8 +125,8 @@ function quiet (probe: string): Pick<RouteOptions, 'childLoggerFactory' | 'onSen
     },
     // Also reached by an answer that a hook of the app's gave before our code ran.
     onSend (request, _reply, payload, done) {
-      const problem = (request as ProbeRequest)[kProblem]
-      if (problem !== PASS && request.log instanceof QuietLogger) request.log.tell(problem?.title)
+      const problem = kept(request)
+      if (problem?.status !== 200 && request.log instanceof QuietLogger) request.log.tell(problem?.title)
       done(null, payload)
     }
   }
@@ -120,12 +142,20 @@ function refuseMethod (request: FastifyRequest, reply: FastifyReply): void {
 function refusePath (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
   const { '*': name } = request.params as { '*': string }
   if (name === '') return done()
-  send(reply, { status: 404, title: `The ${name} check endpoint is not setup` })
+  send(reply, notSetUp(name))
+}
+
+function notSetUp (name: string): Problem {
+  return { status: 404, title: `The ${name} check endpoint is not setup` }
 }
 
 function keep (request: FastifyRequest, problem: Problem): Problem {
   (request as ProbeRequest)[kProblem] = problem
   return problem
+}
+
+function kept (request: FastifyRequest): Problem | null {
+  return (request as ProbeRequest)[kProblem]
 }
 
 function send (reply: FastifyReply, problem: Problem): void {

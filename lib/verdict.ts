@@ -1,5 +1,6 @@
-import type { Problem } from '../types/wire.js'
-import type { Failure, Result } from './check.js'
+import type { CheckReport, Problem } from '../types/wire.js'
+import type { CheckPlan } from './check.js'
+import type { Result } from './result.js'
 
 /** The name of a check that was given without one. No answer shows it. */
 export const UNNAMED = 'default'
@@ -7,29 +8,54 @@ export const UNNAMED = 'default'
 export const PASS: Problem = Object.freeze({ status: 200, title: 'OK' })
 
 /** How a failure reads when there is no message for the public. */
-export const WORDS: Readonly<Record<Failure['reason'], string>> = {
+export const WORDS: Readonly<Record<NonNullable<Result['reason']>, string>> = {
   failed: 'failed',
+  timeout: 'timed out',
+  unchecked: 'not checked yet',
   unexpected: 'failed unexpectedly'
 }
 
+export type Checked = readonly [plan: Pick<CheckPlan, 'name' | 'critical'>, result: Result]
+
 /**
- * Results of checks → result of their probe: the titles of the failing ones joined in the order of registration;
- * 500 if one of them failed unexpectedly, else 503.
+ * Results of checks → result of their probe: the titles of the failing critical ones joined in the order of
+ * registration; 500 if one of them failed unexpectedly, else 503.
  */
-export function verdict (probe: string, results: Iterable<readonly [check: string, result: Result]>): Problem {
-  const titles = []
+export function verdict (probe: string, checks: readonly Checked[]): Problem {
+  let titles: string[] | undefined
   let status = 503
-  for (const [check, result] of results) {
-    if (result.outcome === 'pass') continue
-    titles.push(title(probe, check, result))
+  for (const [{ name, critical }, result] of checks) {
+    if (result.outcome === 'pass' || !critical) continue
+    titles ??= []
+    titles.push(title(probe, name, result))
     if (result.reason === 'unexpected') status = 500
   }
-  return titles.length === 0 ? PASS : { status, title: titles.join('; ') }
+  return titles === undefined ? PASS : { status, title: titles.join('; ') }
 }
 
 /** What the public is told of one failing check. The error of an unexpected failure is for the log, never for here. */
-function title (probe: string, check: string, failure: Failure): string {
-  const said = failure.message || WORDS[failure.reason]
+function title (probe: string, check: string, result: Result): string {
+  const said = result.message || WORDS[result.reason!]
   if (check !== UNNAMED) return `${check}: ${said}`
-  return failure.message || `The ${probe} check ${said}`
+  return result.message || `The ${probe} check ${said}`
+}
+
+/** What an operator is told of the checks, by name. */
+export function reports (checks: readonly Checked[]): Record<string, CheckReport> {
+  return Object.fromEntries(checks.map(([plan, result]) => [plan.name, report(plan, result)]))
+}
+
+function report ({ critical }: Pick<CheckPlan, 'critical'>, result: Result): CheckReport {
+  const { outcome, reason, message, durationMs, checkedAt } = result
+  return {
+    status: outcomeOf(critical, outcome),
+    ...(reason !== undefined && { title: message || WORDS[reason] }),
+    durationMs: durationMs === null ? null : Math.round(durationMs * 1000) / 1000,
+    checkedAt: checkedAt === null ? null : new Date(checkedAt).toISOString()
+  }
+}
+
+/** A failing check that isn't critical is a warning. */
+export function outcomeOf<T extends string> (critical: boolean, outcome: T | 'fail'): T | 'fail' | 'warn' {
+  return outcome === 'fail' && !critical ? 'warn' : outcome
 }

@@ -2,6 +2,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyServerOptions, LogControll
 import pino from 'pino'
 import t, { type Test } from 'tap'
 import healthz, { HealthError } from '../lib/index.js'
+import { HealthzLog } from '../lib/log.js'
 import { capture, type LogLine, messages } from './helpers/log.js'
 import { listen, request } from './helpers/raw.js'
 
@@ -257,6 +258,35 @@ t.test('a check that gave back false has no error to log, and one that threw not
   const [ready, , live] = lines
   t.notOk('err' in ready!)
   t.equal(live!.err, null)
+})
+
+t.test('each line of the plugin has its level, its words and its bindings', async t => {
+  const lines: unknown[][] = []
+  const write = (level: string) => (...line: unknown[]) => { lines.push([level, ...line]) }
+  const log = new HealthzLog({ error: write('error'), warn: write('warn'), info: write('info') } as any)
+  const check = { probe: 'ready', name: 'database', timeout: 800 }
+  const bindings = { probe: 'ready', check: 'database' }
+  const result = { outcome: 'fail', startedAt: 0, checkedAt: 0, durationMs: 0 } as const
+  const error = new Error('x')
+  log.failing(check, { ...result, reason: 'timeout' })
+  log.causeChanged(check, { ...result, reason: 'unexpected', error })
+  log.causeChanged(check, { ...result, reason: 'failed', message: 'away', error })
+  log.recovered({ probe: 'ready', name: 'default' }, 61_234.5678)
+  log.overran(check, 1200.4)
+  log.stuck(check, 3)
+  log.detailsRefused('ready')
+  log.detailsRefused('ready')
+  log.listenerFailed(error)
+  t.strictSame(lines, [
+    ['warn', bindings, 'ready check "database" timed out'],
+    ['error', { ...bindings, err: error }, 'ready check "database" failed unexpectedly (it was failing already, for another cause)'],
+    ['warn', { ...bindings, err: error }, 'ready check "database" failed: away (it was failing already, for another cause)'],
+    ['info', { probe: 'ready', check: 'default', lastedMs: 61235 }, 'ready check recovered after 61.235 s'],
+    ['warn', { ...bindings, blockedMs: 1200 }, 'ready check "database" blocked the event loop for 1200 ms, past its timeout of 800 ms'],
+    ['error', { ...bindings, runs: 3 }, 'ready check "database" is stuck: 3 runs have not come back, a new one starts only every 10 min'],
+    ['warn', { probe: 'ready' }, 'details of a probe were asked for and not given: the option `details` does not allow them (told once)'],
+    ['error', { err: error }, 'a listener of healthz.onChange failed']
+  ])
 })
 
 t.test('under noLog the refusal of an app that is closing is logged', async t => {

@@ -12,7 +12,10 @@ t.test('without options there are three probes without checks at /healthz', asyn
   t.strictSame(read({}), {
     prefix: '/healthz',
     probes: ['live', 'ready', 'startup'].map(name => ({ name, path: `/healthz/${name}`, checks: [] })),
+    off: [],
     noLog: false,
+    timeout: 800,
+    details: false,
     importer: process.cwd() + sep + 'healthz',
     routeOptions: {}
   })
@@ -30,16 +33,7 @@ t.test('a probe is taken away, added, or served at another path', async t => {
   t.strictSame(paths({ live: false, startup: false, probes: { deep: fn }, paths: { ready: '/readyz', deep: '/' } }), {
     ready: '/readyz', deep: '/'
   })
-})
-
-t.test('checks are one or several by name, each a function or a specifier', async t => {
-  const { probes } = read({ live: fn, ready: { database: fn, disk: './disk.js#free' }, startup: './start.js', probes: { deep: { a: fn } } })
-  t.strictSame(probes.map(({ checks }) => checks), [
-    [{ name: 'default', option: 'live', check: fn }],
-    [{ name: 'database', option: 'ready.database', check: fn }, { name: 'disk', option: 'ready.disk', check: './disk.js#free' }],
-    [{ name: 'default', option: 'startup', check: './start.js' }],
-    [{ name: 'a', option: 'probes.deep.a', check: fn }]
-  ])
+  t.strictSame(read({ live: false, startup: false }).off, ['live', 'startup'])
 })
 
 t.test('no name is looked up on a prototype or lost', async t => {
@@ -79,7 +73,7 @@ t.test('nothing that was passed is changed', async t => {
 t.test('an unknown option is refused with the known ones', async t => {
   t.throws(() => read({ redy: fn }), {
     code: 'HEALTHZ_ERR_OPTION_UNKNOWN',
-    message: 'Unknown option `redy`: expected one of `prefix`, `live`, `ready`, `startup`, `probes`, `paths`, `noLog`, `root`, `routeOptions`'
+    message: 'Unknown option `redy`: expected one of `prefix`, `live`, `ready`, `startup`, `probes`, `paths`, `noLog`, `timeout`, `details`, `root`, `routeOptions`'
   })
   t.throws(() => read({ routeOptions: { onRequest: fn } }), {
     code: 'HEALTHZ_ERR_OPTION_UNKNOWN',
@@ -89,23 +83,19 @@ t.test('an unknown option is refused with the known ones', async t => {
 })
 
 t.test('a refusal names the option, what was expected and what came', async t => {
-  class Service { check () {} }
   const names = 'match [A-Za-z0-9._-]{1,63}'
   const path = 'a path that starts with `/`, without `:`, `*`, `?` and `#`'
   const cases: Array<[options: object, message: string]> = [
+    [{ noLog: null }, 'Expected `noLog` to be a boolean, got `null`'],
+    [{ timeout: -5 }, 'Expected `timeout` to be an integer >= 1, got `-5` (number)'],
+    [{ timeout: 1.5 }, 'Expected `timeout` to be an integer >= 1, got `1.5` (number)'],
+    [{ timeout: '1s' }, "Expected `timeout` to be an integer >= 1, got `'1s'` (string)"],
+    [{ timeout: 2 ** 31 }, 'Expected `timeout` to be an integer <= 2147483647, got `2147483648` (number)'],
+    [{ details: 'yes' }, "Expected `details` to be a boolean or a function, got `'yes'` (string)"],
+    [{ live: true }, 'Expected `live` to be a check (a function or a module specifier), an object of checks by name or `false`, got `true` (boolean)'],
     [{ noLog: 'yes' }, "Expected `noLog` to be a boolean, got `'yes'` (string)"],
     [{ prefix: 5 }, 'Expected `prefix` to be a string, got `5` (number)'],
     [{ prefix: '/:tenant' }, "Expected `prefix` to be a path without `:`, `*`, `?` and `#`, got `'/:tenant'` (string)"],
-    [{ live: true }, 'Expected `live` to be a check (a function or a module specifier), an object of checks by name or `false`, got `true` (boolean)'],
-    [{ live: null }, 'got `null`'],
-    [{ live: '' }, "got `''` (string)"],
-    [{ live: [fn] }, 'got `[ [Function: fn] ]` (array)'],
-    [{ live: new Service() }, 'got `Service {}` (object)'],
-    [{ ready: { check: fn, timeout: 300 } }, "Expected `ready` to be checks by name, and `check` can't be one: give the check a name, as in `{ database: … }`, got"],
-    [{ ready: { database: 5 } }, 'Expected `ready.database` to be a check (a function or a module specifier), got `5` (number)'],
-    [{ ready: { 'a/b': fn } }, `Expected \`ready\` to be an object of checks whose names ${names}, got \`'a/b'\` (string)`],
-    [{ ready: { '': fn } }, 'got `\'\'` (string)'],
-    [{ ready: { ['x'.repeat(64)]: fn } }, 'Expected `ready` to be'],
     [{ probes: fn }, 'Expected `probes` to be an object of probes by name, got `[Function: fn]` (function)'],
     [{ probes: { '..': fn } }, `Expected \`probes\` to be an object whose keys ${names}, got \`'..'\` (string)`],
     [{ probes: { live: fn } }, 'Expected `probes` to be without `live`, which is an option of its own, got'],

@@ -27,3 +27,13 @@ t.test('a body stays below 10 KiB and well-formed whatever the title is made of'
     }
   }
 })
+
+t.test('an operator sees the checks, each with a title that is cut as well', async t => {
+  const times = { durationMs: 1, checkedAt: '2026-01-01T00:00:00.000Z' }
+  const checks = Object.fromEntries([
+    ['__proto__', { status: 'pass', ...times }], ['b', { status: 'fail', title: 'x'.repeat(1_000_000), ...times }]
+  ] as const)
+  const bytes = body({ status: 503, title: 'b', checks })
+  t.match(bytes, /^\{"status":503,"title":"b","checks":\{"__proto__":\{"status":"pass","durationMs":1,"checkedAt":"2026/)
+  t.ok(bytes.length < 12_000 && JSON.parse(bytes).checks.b.title.endsWith('x…'))
+})

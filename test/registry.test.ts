@@ -1,29 +1,63 @@
 import t from 'tap'
-import { CheckRunner } from '../lib/check.js'
-import { Probe } from '../lib/registry.js'
-import { PASS } from '../lib/verdict.js'
+import { Registry } from '../lib/registry.js'
+import { probeOf } from './helpers/probe.js'
 
-const silent = { failing () {}, recovered () {} }
-const probe = (checks: Record<string, () => unknown>) => new Probe('ready', '/ready', new Map(
-  Object.entries(checks).map(([name, call]) => [name, new CheckRunner('ready', name, call, silent, () => 0)])
-))
-
-t.test('a probe is synchronous while all of its checks are', async t => {
-  t.equal(probe({}).run(), PASS)
-  t.equal(probe({ a () {}, b () {} }).run(), PASS)
-  t.strictSame(probe({ a () {}, b: () => false }).run(), { status: 503, title: 'b: failed' })
-  const promise = probe({ a () {}, b: async () => {} }).run()
-  t.type(promise, Promise)
-  t.equal(await promise, PASS)
+t.test('a probe is found by its name, and nothing is found on a prototype', async t => {
+  const { probe } = probeOf()
+  const registry = new Registry([probe], ['live'])
+  t.equal(registry.get('ready'), probe)
+  t.throws(() => registry.get('live'), { code: 'HEALTHZ_ERR_PROBE_OFF', message: 'The probe `live` is switched off' })
+  for (const name of ['redy', 'toString', '__proto__', 'constructor']) {
+    t.throws(() => registry.get(name), { code: 'HEALTHZ_ERR_PROBE_UNKNOWN', message: `There is no probe \`${name}\`: expected one of \`ready\`` })
+  }
 })
 
-t.test('all checks of a probe run side by side, and each result counts', async t => {
-  const running: string[] = []
-  let open = () => {}
-  const gate = new Promise<void>(resolve => { open = resolve })
-  const wait = (name: string, answer: unknown) => async () => { running.push(name); await gate; return answer }
-  const result = probe({ a: wait('a', false), b: wait('b', true), c: () => { throw new Error('x') }, d: wait('d', false) }).run()
-  t.strictSame(running, ['a', 'b', 'd'], 'a check that throws keeps no other from running')
-  open()
-  t.strictSame(await result, { status: 500, title: 'a: failed; c: failed unexpectedly; d: failed' })
+t.test('a check is added once, and its undo takes away this one only', async t => {
+  const { probe, runner } = probeOf()
+  const registry = new Registry([probe], [])
+  const undo = registry.add(probe, runner('a', () => false))
+  t.throws(() => registry.add(probe, runner('a', () => {})), {
+    code: 'HEALTHZ_ERR_CHECK_EXISTS', message: 'The probe `ready` has a check `a` already'
+  })
+  t.match(probe.run(), { problem: { title: 'a: failed' } })
+  undo()
+  t.match(probe.run(), { problem: { status: 200 } })
+  const second = registry.add(probe, runner('a', () => {}))
+  undo()
+  t.match(probe.run(), { checks: [[{ name: 'a' }, { outcome: 'pass' }]] }, 'a second call does nothing')
+  second()
+})
+
+t.test('a startup probe that has passed takes no check', async t => {
+  const { probe, runner } = probeOf('startup')
+  const registry = new Registry([probe], [])
+  probe.run()
+  t.throws(() => registry.add(probe, runner('a', () => {})), {
+    code: 'HEALTHZ_ERR_STARTUP_PASSED', message: 'The startup probe has passed: a check `a` would never run'
+  })
+})
+
+t.test('checks in the background begin with the registry, or at once when it runs already, and end with it', async t => {
+  const { probe, runner, time } = probeOf()
+  const registry = new Registry([probe], [])
+  const calls = { a: 0, b: 0, c: 0 }
+  registry.add(probe, runner('a', () => { calls.a++ }, { interval: 10 }))
+  await time.advance(100)
+  t.strictSame(calls, { a: 0, b: 0, c: 0 })
+  registry.start()
+  const undo = registry.add(probe, runner('b', () => { calls.b++ }, { interval: 10 }))
+  t.strictSame(calls, { a: 1, b: 1, c: 0 })
+  undo()
+  await time.advance(10)
+  t.strictSame(calls, { a: 2, b: 1, c: 0 })
+  registry.stop()
+  registry.add(probe, runner('c', () => { calls.c++ }, { interval: 10 }))
+  await time.advance(100)
+  t.strictSame(calls, { a: 2, b: 1, c: 0 })
+  t.equal(time.timers, 0)
+})
+
+t.test('a snapshot has every probe by name', async t => {
+  const { probe } = probeOf('__proto__')
+  t.strictSame(Object.entries(new Registry([probe], []).snapshot()), [['__proto__', { outcome: 'unknown', checks: {} }]])
 })

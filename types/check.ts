@@ -4,7 +4,9 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 export interface CheckContext {
   /** The Fastify instance that the plugin was registered on, so that a check in a module of its own reaches `app.pg`. */
   readonly app: FastifyInstance
-  /** The app's logger with the names of the probe and the check bound; made when it is first read. */
+  /** Aborts when the check takes longer than its timeout, to be handed on to what can be aborted; made when it is read. */
+  readonly signal: AbortSignal
+  /** The app's logger with the names of the probe and the check bound; made when it is read. */
   readonly log: FastifyBaseLogger
   /** The name of the probe that runs the check, e.g. `ready`. */
   readonly probe: string
@@ -19,9 +21,29 @@ export interface CheckContext {
  */
 export type Check = (this: FastifyInstance, context: CheckContext) => unknown
 
+/** How a check is run. */
+export interface CheckOptions {
+  /** How long it may take, in ms, at least 1. Default: the plugin's `timeout`. */
+  timeout?: number | undefined
+  /** `false`: its failure is shown as a warning, and the probe still passes. Default: `true`. */
+  critical?: boolean | undefined
+  /** For how long a pass is used again, in ms from the start of its run; a failure never is. Default: 0. */
+  maxAge?: number | undefined
+  /**
+   * Runs it in the background, this often in ms, at least 1, from when the app is ready; a probe then only reads the
+   * last result, and fails with `not checked yet` before the first. Not together with `maxAge`. Default: none.
+   */
+  interval?: number | undefined
+}
+
+/** A check with options: a function or a module specifier as `check`. */
+export interface CheckWithOptions extends CheckOptions {
+  check: Check | string
+}
+
 /**
  * What a probe runs: one check, or several by name. Instead of a function a check may be a module specifier with the
  * name of an export, e.g. `'./checks.js#liveness'`; without `#name` it is the module's default export.
- * Names match `[A-Za-z0-9._-]{1,63}`.
+ * Names match `[A-Za-z0-9._-]{1,63}`; the names of options (`check`, `timeout`, …) can't be names of checks.
  */
-export type Checks = Check | string | { readonly [name: string]: Check | string }
+export type Checks = Check | string | { readonly [name: string]: Check | string | CheckWithOptions }

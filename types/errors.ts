@@ -1,8 +1,12 @@
-/** The codes of the errors with which the plugin refuses to boot. */
+/** The codes of the errors with which the plugin refuses to boot, and those of `app.healthz`. */
 export type HealthzErrorCode =
   | 'HEALTHZ_ERR_ALREADY_REGISTERED'
+  | 'HEALTHZ_ERR_CHECK_EXISTS'
   | 'HEALTHZ_ERR_CHECK_EXPORT'
   | 'HEALTHZ_ERR_CHECK_LOAD'
   | 'HEALTHZ_ERR_CHECK_LOAD_TIMEOUT'
   | 'HEALTHZ_ERR_OPTION_INVALID'
   | 'HEALTHZ_ERR_OPTION_UNKNOWN'
+  | 'HEALTHZ_ERR_PROBE_OFF'
+  | 'HEALTHZ_ERR_PROBE_UNKNOWN'
+  | 'HEALTHZ_ERR_STARTUP_PASSED'

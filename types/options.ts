@@ -1,4 +1,4 @@
-import type { FastifyContextConfig, FastifySchema, RouteShorthandOptions } from 'fastify'
+import type { FastifyContextConfig, FastifyRequest, FastifySchema, RouteShorthandOptions } from 'fastify'
 import type { Checks } from './check.js'
 
 /** The options of `fastify.register(healthz, options)`. */
@@ -23,6 +23,13 @@ export interface HealthzOptions {
   paths?: { readonly [probe: string]: string } | undefined
   /** `true`: a passing probe leaves no line in the log; any other answer still does. Default: `false`. */
   noLog?: boolean | undefined
+  /** How long a check may take, in ms, at least 1. Default: 800, below the second that the kubelet waits by default. */
+  timeout?: number | undefined
+  /**
+   * Who is an operator, and may see and pick single checks: `?verbose`, `?exclude=name`, `{prefix}/{probe}/{check}`.
+   * A function that throws, rejects or takes longer than `timeout` means no. Default: `false`, nobody.
+   */
+  details?: boolean | ((request: FastifyRequest) => boolean | Promise<boolean>) | undefined
   /**
    * Where relative module specifiers and package names start: a string is a folder, a `file:` URL (also as a string, so
    * that `import.meta.url` works) a base as in `new URL(specifier, root)`. Default: `process.cwd()`.

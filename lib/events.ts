@@ -1,0 +1,86 @@
+import { channel } from 'node:diagnostics_channel'
+import type { HealthzChange, ProbeChange, State } from '../types/healthz.js'
+import type { CheckPlan, Observer } from './check.js'
+import type { Result } from './result.js'
+import type { HealthzLog } from './log.js'
+import type { Time } from './time.js'
+import { outcomeOf, WORDS } from './verdict.js'
+
+const changes = channel('fastify-healthz:change')
+const runs = channel('fastify-healthz:check')
+
+type Listener = (change: HealthzChange) => unknown
+
+/** Where all that changes is told: to the log, to the listeners of `onChange`, to the diagnostics channels. */
+export class Events implements Observer {
+  readonly #listeners = new Set<{ readonly listener: Listener }>()
+  readonly #queue: HealthzChange[] = []
+
+  /** @param app is sent along on the channels, which are the process's */
+  constructor (private readonly app: object, private readonly log: HealthzLog, private readonly time: Time) {}
+
+  onChange (listener: Listener): () => void {
+    const entry = { listener }
+    this.#listeners.add(entry)
+    return () => { this.#listeners.delete(entry) }
+  }
+
+  finished ({ probe, name, critical }: CheckPlan, result: Result): void {
+    if (!runs.hasSubscribers) return
+    const { outcome, durationMs } = result
+    runs.publish({ app: this.app, probe, check: name, outcome: outcomeOf(critical, outcome), durationMs, ...failure(result) })
+  }
+
+  changed (plan: CheckPlan, from: Result['outcome'] | 'unknown', result: Result, lastedMs: number): void {
+    const { probe, name, critical } = plan
+    if (result.outcome === 'fail') this.log.failing(plan, result)
+    else if (from === 'fail') this.log.recovered(plan, lastedMs)
+    this.#emit({
+      kind: 'check',
+      probe,
+      check: name,
+      from: outcomeOf(critical, from),
+      to: outcomeOf(critical, result.outcome),
+      at: this.time.date(),
+      lastedMs,
+      ...failure(result)
+    })
+  }
+
+  causeChanged (plan: CheckPlan, result: Result): void { this.log.causeChanged(plan, result) }
+  overran (plan: CheckPlan, blockedMs: number): void { this.log.overran(plan, blockedMs) }
+  stuck (plan: CheckPlan, runs: number): void { this.log.stuck(plan, runs) }
+
+  probeChanged (change: Pick<ProbeChange, 'probe' | 'from' | 'to' | 'lastedMs' | 'title'>): void {
+    this.#emit({ kind: 'probe', at: this.time.date(), ...change })
+  }
+
+  stateChanged (from: State, to: State, lastedMs: number): void {
+    this.#emit({ kind: 'state', from, to, at: this.time.date(), lastedMs })
+  }
+
+  /** A change made by a listener waits until all have heard of the one before, so that everybody hears the same order. */
+  #emit (change: HealthzChange): void {
+    this.#queue.push(change)
+    if (this.#queue.length > 1) return
+    for (let next: HealthzChange | undefined = change; next !== undefined; next = this.#queue[0]) {
+      for (const { listener } of [...this.#listeners]) this.#call(listener, next)
+      if (changes.hasSubscribers) changes.publish({ app: this.app, ...next })
+      this.#queue.shift()
+    }
+  }
+
+  #call (listener: Listener, change: HealthzChange): void {
+    try {
+      const answer = listener(change)
+      if (answer instanceof Promise) answer.catch((error: unknown) => this.log.listenerFailed(error))
+    } catch (error) {
+      this.log.listenerFailed(error)
+    }
+  }
+}
+
+function failure ({ reason, message, error }: Result): { title?: string, error?: unknown } {
+  if (reason === undefined) return {}
+  return { title: message || WORDS[reason], ...(error !== undefined && { error }) }
+}

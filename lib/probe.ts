@@ -1,0 +1,112 @@
+import type { ProbeSnapshot } from '../types/healthz.js'
+import type { Problem } from '../types/wire.js'
+import type { CheckRunner } from './check.js'
+import type { Result } from './result.js'
+import type { Events } from './events.js'
+import type { Lifecycle } from './lifecycle.js'
+import type { Time } from './time.js'
+import { type Checked, PASS, reports, verdict } from './verdict.js'
+
+/** What a probe came to, and the results that it came from. */
+export interface Outcome {
+  readonly problem: Problem
+  readonly checks: readonly Checked[]
+}
+
+/** A probe and its checks, in the order in which they were added. */
+export class Probe {
+  /** Replaced when one is added or removed, so that a run under way keeps those that it began with. */
+  #checks: readonly CheckRunner[] = []
+  #outcome: ProbeSnapshot['outcome'] = 'unknown'
+  #changedAt: number
+  #passedForGood = false
+
+  constructor (
+    readonly name: string,
+    readonly path: string,
+    private readonly lifecycle: Lifecycle,
+    private readonly events: Events,
+    private readonly time: Time
+  ) {
+    this.#changedAt = time.now()
+  }
+
+  /** It is the startup probe and has passed: no check of it runs any more. */
+  get passedForGood (): boolean {
+    return this.#passedForGood
+  }
+
+  get (check: string): CheckRunner | undefined {
+    return this.#checks.find(({ plan }) => plan.name === check)
+  }
+
+  add (check: CheckRunner): void {
+    this.#checks = [...this.#checks, check]
+  }
+
+  remove (check: CheckRunner): void {
+    check.stop()
+    this.#checks = this.#checks.filter(other => other !== check)
+  }
+
+  /** Starts the checks that run in the background. */
+  start (): void {
+    for (const check of this.#checks) check.start()
+  }
+
+  stop (): void {
+    for (const check of this.#checks) check.stop()
+  }
+
+  /**
+   * Runs all checks side by side. Never throws and never rejects; synchronous where all checks are.
+   * @param leftOut checks by name. The outcome is then that of another question: nothing about it is remembered.
+   */
+  run (leftOut?: ReadonlySet<string>): Outcome | Promise<Outcome> {
+    const checks = leftOut === undefined ? this.#checks : this.#checks.filter(({ plan }) => !leftOut.has(plan.name))
+    if (this.#answer() !== undefined) return this.#judge(checks, checks.map(({ last }) => last), leftOut)
+    const results = checks.map(check => check.run())
+    return results.some(result => result instanceof Promise)
+      ? Promise.all(results).then(settled => this.#judge(checks, settled, leftOut))
+      : this.#judge(checks, results as Result[], leftOut)
+  }
+
+  /** Runs one of the checks alone. Its failure fails the answer, critical or not. */
+  async runOne (check: CheckRunner): Promise<Outcome> {
+    const result = await check.run()
+    const { plan } = check
+    return { problem: verdict(this.name, [[{ ...plan, critical: true }, result]]), checks: [[plan, result]] }
+  }
+
+  snapshot (): ProbeSnapshot {
+    return { outcome: this.#outcome, checks: reports(this.#checks.map(({ plan, last }) => [plan, last])) }
+  }
+
+  /** What it answers whatever its checks say. */
+  #answer (): Problem | undefined {
+    return this.#passedForGood ? PASS : this.lifecycle.answer(this.name)
+  }
+
+  /** The app may have come to another state while the checks ran, and that is what counts. */
+  #judge (checks: readonly CheckRunner[], results: readonly Result[], leftOut?: ReadonlySet<string>): Outcome {
+    const checked = checks.map(({ plan }, i) => [plan, results[i]!] as const)
+    const problem = this.#answer() ?? verdict(this.name, checked)
+    if (leftOut === undefined) this.#remember(problem)
+    return { problem, checks: checked }
+  }
+
+  #remember (problem: Problem): void {
+    const to = problem === PASS ? 'pass' : 'fail'
+    const from = this.#outcome
+    if (from === to) return
+    const now = this.time.now()
+    const lastedMs = now - this.#changedAt
+    this.#outcome = to
+    this.#changedAt = now
+    if (this.name === 'startup' && to === 'pass') {
+      this.#passedForGood = true
+      this.stop()
+    }
+    this.events.probeChanged({ probe: this.name, from, to, lastedMs, ...(to === 'fail' && { title: problem.title }) })
+  }
+}

@@ -1,0 +1,17 @@
+import Fastify from 'fastify'
+import t from 'tap'
+import { Context } from '../lib/context.js'
+import { Run } from '../lib/run.js'
+import { capture } from './helpers/log.js'
+
+t.test('what a check is called with makes its logger and its signal when they are read', async t => {
+  const { lines, logger } = capture()
+  const app = Fastify({ logger })
+  const run = new Run(0, 0)
+  const context = new Context(app, 'ready', 'database', run)
+  t.strictSame([context.app, context.probe, context.check], [app, 'ready', 'database'])
+  t.equal(context.log, context.log)
+  context.log.info('x')
+  t.match(lines, [{ probe: 'ready', check: 'database', msg: 'x' }])
+  t.equal(context.signal, run.signal)
+})

@@ -1,0 +1,158 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import t, { type Test } from 'tap'
+import healthz, { HealthError } from '../lib/index.js'
+import { listen, request } from './helpers/raw.js'
+
+async function boot (t: Test, options: healthz.HealthzOptions = {}, prepare = (_app: FastifyInstance) => {}) {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.register(healthz, options)
+  prepare(app)
+  await app.ready()
+  return app
+}
+
+const title = async (app: FastifyInstance, probe: string) => (await app.inject(`/healthz/${probe}`)).json().title
+
+t.test('a plugin registered later adds a check for what it owns, and takes it away again', async t => {
+  let up = false
+  let undo = () => {}
+  const app = await boot(t, {}, app => app.register(fp(async app => {
+    undo = app.healthz.add('ready', 'database', async () => { if (!up) throw new HealthError('away') })
+  })))
+  t.equal(await title(app, 'ready'), 'database: away')
+  up = true
+  t.equal(await title(app, 'ready'), 'OK')
+  up = false
+  undo()
+  undo()
+  t.equal(await title(app, 'ready'), 'OK')
+})
+
+t.test('a plugin in a scope of its own can add one too, and one can be added when the app is ready', async t => {
+  const app = await boot(t, { probes: { deep: { a: () => {} } } }, app => app.register(async scope => {
+    scope.healthz.add('live', 'scoped', () => false)
+  }, { prefix: '/x' }))
+  t.equal(await title(app, 'live'), 'scoped: failed')
+  app.healthz.add('deep', 'b', { check: () => false, critical: false })
+  app.healthz.add('deep', 'c', { check: () => new Promise(() => {}), timeout: 1 })
+  t.equal(await title(app, 'deep'), 'c: timed out')
+})
+
+t.test('a check gets the app of the plugin, its names, a signal and a logger', async t => {
+  const app = await boot(t)
+  app.healthz.add('ready', 'a', async function (context) {
+    t.equal(this, app)
+    t.equal(context.app, app)
+    t.strictSame([context.probe, context.check], ['ready', 'a'])
+    t.ok(context.signal instanceof AbortSignal)
+    t.type(context.log.info, 'function')
+  })
+  t.equal(await title(app, 'ready'), 'OK')
+})
+
+t.test('what can not be added is refused with a code', async t => {
+  const app = await boot(t, { live: false, ready: { database: () => {} }, startup: () => {} })
+  const { healthz } = app
+  const add = (...args: any[]) => () => { (healthz.add as any)(...args) }
+  t.throws(add('ready', 'database', () => {}), { code: 'HEALTHZ_ERR_CHECK_EXISTS' })
+  t.throws(add('redy', 'a', () => {}), { code: 'HEALTHZ_ERR_PROBE_UNKNOWN', message: 'There is no probe `redy`: expected one of `ready`, `startup`' })
+  t.throws(add('live', 'a', () => {}), { code: 'HEALTHZ_ERR_PROBE_OFF' })
+  t.throws(add('ready', 'a b', () => {}), { code: 'HEALTHZ_ERR_OPTION_INVALID' })
+  t.throws(add('ready', 'a'), { code: 'HEALTHZ_ERR_OPTION_INVALID' })
+  t.throws(add('ready', 'timeout', () => {}), { code: 'HEALTHZ_ERR_OPTION_INVALID' })
+  t.throws(add('ready', 'a', { check: () => {}, interval: 0 }), { code: 'HEALTHZ_ERR_OPTION_INVALID' })
+  t.throws(add('ready', 'a', { check: () => {}, intervall: 1 }), { code: 'HEALTHZ_ERR_OPTION_UNKNOWN' })
+  t.throws(add('ready', 'a', './checks.js#a'), {
+    code: 'HEALTHZ_ERR_OPTION_INVALID',
+    message: 'Expected `ready.a` to be a function, since a module can only be loaded while the app boots, got `\'./checks.js#a\'` (string)'
+  })
+  t.doesNotThrow(add('startup', 'a', () => {}))
+  await app.inject('/healthz/startup')
+  t.throws(add('startup', 'b', () => {}), { code: 'HEALTHZ_ERR_STARTUP_PASSED' })
+  t.throws(() => healthz.onChange('x' as any), { code: 'HEALTHZ_ERR_OPTION_INVALID' })
+  await t.rejects(healthz.run('live'), { code: 'HEALTHZ_ERR_PROBE_OFF' })
+  await t.rejects(healthz.run('redy'), { code: 'HEALTHZ_ERR_PROBE_UNKNOWN' })
+})
+
+t.test('run answers as the probe would, with its checks', async t => {
+  const app = await boot(t, { ready: { a: () => {}, b: async () => { throw new HealthError('away') } } })
+  t.match(await app.healthz.run('ready'), {
+    status: 503, title: 'b: away', checks: { a: { status: 'pass' }, b: { status: 'fail', title: 'away' } }
+  })
+  t.match(await app.healthz.run('live'), { status: 200, title: 'OK', checks: {} })
+})
+
+t.test('a snapshot runs nothing', async t => {
+  let calls = 0
+  const app = await boot(t, { ready: { a: () => { calls++ } } })
+  t.match(app.healthz.snapshot(), { live: { outcome: 'unknown', checks: {} }, ready: { outcome: 'unknown', checks: { a: { title: 'not checked yet' } } } })
+  await app.inject('/healthz/ready')
+  t.match(app.healthz.snapshot(), { ready: { outcome: 'pass', checks: { a: { status: 'pass' } } } })
+  t.equal(calls, 1)
+})
+
+t.test('the state goes from starting to serving, draining and closed, and each change is told', async t => {
+  const app = Fastify({ return503OnClosing: false })
+  const changes: unknown[] = []
+  app.register(healthz, { ready: () => {} })
+  await app.after()
+  app.healthz.onChange(({ kind, from, to }) => { changes.push([kind, from, to]) })
+  t.equal(app.healthz.state, 'starting')
+  t.match(await app.healthz.run('ready'), { status: 503, title: 'Starting' })
+  t.match(await app.healthz.run('startup'), { status: 503, title: 'Starting' })
+  t.match(await app.healthz.run('live'), { status: 200 })
+  await app.ready()
+  t.equal(app.healthz.state, 'serving')
+  await app.inject('/healthz/ready')
+  await app.close()
+  t.equal(app.healthz.state, 'closed')
+  t.match(await app.healthz.run('ready'), { status: 503, title: 'Shutting down' })
+  t.match(await app.healthz.run('live'), { status: 200 })
+  t.strictSame(changes, [
+    ['probe', 'unknown', 'fail'], ['probe', 'unknown', 'fail'], ['probe', 'unknown', 'pass'],
+    ['state', 'starting', 'serving'],
+    ['check', 'unknown', 'pass'], ['probe', 'fail', 'pass'],
+    ['state', 'serving', 'draining'], ['state', 'draining', 'closed'],
+    ['probe', 'pass', 'fail']
+  ])
+})
+
+t.test('an app that closes but still answers says Shutting down on ready, and passes live', async t => {
+  const app = Fastify({ return503OnClosing: false })
+  const answers: unknown[] = []
+  await app.register(healthz)
+  let port = 0
+  app.addHook('preClose', async () => {
+    for (const probe of ['live', 'ready']) answers.push(JSON.parse((await request(port, 'GET', `/healthz/${probe}`)).body).title)
+  })
+  port = await listen(app)
+  await app.close()
+  t.strictSame(answers, ['OK', 'Shutting down'])
+})
+
+t.test('nothing runs any more when the app has closed', async t => {
+  let calls = 0
+  const app = Fastify()
+  app.register(healthz, { ready: { often: { check: () => { calls++ }, interval: 1 }, asked: () => { calls++ } } })
+  await app.ready()
+  t.equal(calls, 1, 'one in the background runs when the app is ready')
+  await app.close()
+  const before = calls
+  await app.healthz.run('ready')
+  await new Promise(resolve => setTimeout(resolve, 20))
+  t.equal(calls, before)
+})
+
+t.test('adding and taking away while probes are in flight is safe', async t => {
+  const app = await boot(t, { ready: { slow: () => new Promise(resolve => setImmediate(resolve)) } })
+  const undos: Array<() => void> = []
+  const answers = []
+  for (let i = 0; i < 100; i++) {
+    answers.push(app.inject('/healthz/ready'))
+    undos.push(app.healthz.add('ready', `check-${i}`, async () => {}))
+    if (i % 3 === 0) undos.shift()!()
+  }
+  for (const { statusCode } of await Promise.all(answers)) t.equal(statusCode, 200)
+})

@@ -1,0 +1,129 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { setImmediate } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { HealthError } from '../lib/errors.js'
+import { Events } from '../lib/events.js'
+import { HealthzLog } from '../lib/log.js'
+import { probeOf } from './helpers/probe.js'
+import { FakeTime } from './helpers/time.js'
+
+function listen (t: Test, channel: string) {
+  const messages: any[] = []
+  const listener = (message: unknown) => { messages.push(message) }
+  subscribe(channel, listener)
+  t.teardown(() => unsubscribe(channel, listener))
+  return messages
+}
+
+t.test('a change of a check has the outcome, the title and the error', async t => {
+  const { probe, add, changes, time } = probeOf()
+  const error = new HealthError('away')
+  let answer: () => unknown = () => { throw error }
+  add('a', () => answer(), { critical: false })
+  await time.advance(7)
+  probe.run()
+  const at = time.date()
+  t.strictSame(changes[0], { kind: 'check', probe: 'ready', check: 'a', from: 'unknown', to: 'warn', at, lastedMs: 7, title: 'away', error })
+  answer = () => {}
+  probe.run()
+  t.strictSame(changes[2], { kind: 'check', probe: 'ready', check: 'a', from: 'warn', to: 'pass', at, lastedMs: 0 })
+  answer = () => false
+  probe.run()
+  t.strictSame(changes[3], { kind: 'check', probe: 'ready', check: 'a', from: 'pass', to: 'warn', at, lastedMs: 0, title: 'failed' })
+})
+
+t.test('listeners hear of changes in their order, also of those that a listener makes', async t => {
+  const { events, lifecycle } = probeOf()
+  const heard: string[] = []
+  events.onChange(({ to }) => {
+    heard.push(`first: ${to}`)
+    if (to === 'draining') lifecycle.to('closed')
+  })
+  const undo = events.onChange(({ to }) => { heard.push(`second: ${to}`) })
+  lifecycle.to('draining')
+  t.strictSame(heard, ['first: draining', 'second: draining', 'first: closed', 'second: closed'])
+  undo()
+  undo()
+  lifecycle.to('serving')
+  t.strictSame(heard.slice(4), ['first: serving'])
+})
+
+t.test('a listener is as often called as it was added, and each undo ends one', async t => {
+  const { events, lifecycle } = probeOf()
+  let calls = 0
+  const listener = () => { calls++ }
+  const undo = events.onChange(listener)
+  events.onChange(listener)
+  lifecycle.to('draining')
+  t.equal(calls, 2)
+  undo()
+  lifecycle.to('closed')
+  t.equal(calls, 3)
+})
+
+t.test('a listener that throws or rejects is logged, and harms nothing', async t => {
+  const { events, lifecycle, lines, changes } = probeOf()
+  const heard: string[] = []
+  events.onChange(() => { throw new Error('in a listener') })
+  events.onChange(async () => { throw new Error('in an async one') })
+  events.onChange(({ to }) => { heard.push(to) })
+  lifecycle.to('draining')
+  await setImmediate()
+  t.strictSame(heard, ['draining'])
+  t.strictSame(lines, [['error', 'a listener of healthz.onChange failed'], ['error', 'a listener of healthz.onChange failed']])
+  lifecycle.to('closed')
+  t.equal(changes.length, 2, 'the next change is told as well')
+})
+
+t.test('a log that throws keeps no change from the listeners', async t => {
+  const time = new FakeTime()
+  const broken = new Proxy({}, { get: () => () => { throw new Error('the disk is full') } })
+  const events = new Events({}, new HealthzLog(broken as any), time)
+  const heard: string[] = []
+  events.onChange(() => { throw new Error('in a listener') })
+  events.onChange(({ to }) => { heard.push(to) })
+  const plan = { probe: 'ready', name: 'a', timeout: 1, critical: true, maxAge: 0 }
+  const result = { outcome: 'fail', reason: 'failed', startedAt: 0, checkedAt: 0, durationMs: 0 } as const
+  events.changed(plan, 'unknown', result, 0)
+  events.changed(plan, 'fail', { ...result, outcome: 'pass' }, 0)
+  t.strictSame(heard, ['fail', 'pass'])
+})
+
+t.test('the same changes go out on the diagnostics channel, with the app', async t => {
+  const messages = listen(t, 'fastify-healthz:change')
+  const { probe, add, changes, lifecycle } = probeOf()
+  messages.length = 0
+  add('a', () => {})
+  probe.run()
+  lifecycle.to('draining')
+  t.strictSame(messages.map(({ app, ...change }) => { t.type(app, 'object'); return change }), changes)
+  t.equal(messages.length, 3)
+})
+
+t.test('each finished run goes out on its channel, with its outcome and duration', async t => {
+  const messages = listen(t, 'fastify-healthz:check')
+  const { probe, add, time } = probeOf()
+  const error = new Error('boom')
+  add('a', () => { throw error }, { critical: false })
+  add('b', () => { time.block(5) })
+  add('c', () => new Promise(() => {}), { timeout: 100 })
+  const outcome = probe.run()
+  await time.advance(100)
+  await outcome
+  const rest = { app: {}, probe: 'ready' }
+  t.strictSame(messages, [
+    { ...rest, check: 'a', outcome: 'warn', durationMs: 0, title: 'failed unexpectedly', error },
+    { ...rest, check: 'b', outcome: 'pass', durationMs: 5 },
+    { ...rest, check: 'c', outcome: 'fail', durationMs: 100, title: 'timed out' }
+  ])
+})
+
+t.test('what is for the log alone goes there', async t => {
+  const { events, lines, changes } = probeOf()
+  const plan = { probe: 'ready', name: 'a', timeout: 1, critical: true, maxAge: 0 }
+  events.causeChanged(plan, { outcome: 'fail', reason: 'failed', startedAt: 0, checkedAt: 0, durationMs: 0 })
+  events.overran(plan, 5)
+  events.stuck(plan, 3)
+  t.strictSame(lines.map(([level]) => level), ['warn', 'warn', 'error'])
+  t.strictSame(changes, [])
+})

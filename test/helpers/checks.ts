@@ -1,0 +1,29 @@
+import { CheckRunner, type CheckPlan, type Observer } from '../../lib/check.js'
+import type { Result } from '../../lib/result.js'
+import type { Run } from '../../lib/run.js'
+import { FakeTime } from './time.js'
+
+/** A promise to be settled from outside. */
+export function deferred<T = unknown> () {
+  let resolve!: (value?: T) => void
+  let reject!: (error: unknown) => void
+  const promise = new Promise<T | undefined>((_resolve, _reject) => { resolve = _resolve; reject = _reject })
+  return { promise, resolve, reject }
+}
+
+export type Told = [what: keyof Observer, ...rest: unknown[]]
+
+/** A runner on a fake clock, and what it told. `finished` is left out of that unless asked for. */
+export function runner (call: (run: Run) => unknown, plan: Partial<CheckPlan> = {}, time = new FakeTime()) {
+  const told: Told[] = []
+  const finished: Result[] = []
+  const observer: Observer = {
+    finished: (_plan, result) => { finished.push(result) },
+    changed: (_plan, from, result, lastedMs) => { told.push(['changed', from, result.outcome, lastedMs]) },
+    causeChanged: (_plan, result) => { told.push(['causeChanged', result.message ?? result.reason]) },
+    overran: (_plan, blockedMs) => { told.push(['overran', blockedMs]) },
+    stuck: (_plan, runs) => { told.push(['stuck', runs]) }
+  }
+  const whole: CheckPlan = { probe: 'ready', name: 'database', timeout: 800, critical: true, maxAge: 0, ...plan }
+  return { check: new CheckRunner(whole, call, observer, time), observer, told, finished, time }
+}

@@ -1,0 +1,32 @@
+import type { HealthzChange } from '../../types/healthz.js'
+import { CheckRunner, type CheckPlan } from '../../lib/check.js'
+import { Events } from '../../lib/events.js'
+import { Lifecycle } from '../../lib/lifecycle.js'
+import { HealthzLog } from '../../lib/log.js'
+import { Probe } from '../../lib/probe.js'
+import type { Run } from '../../lib/run.js'
+import { FakeTime } from './time.js'
+
+/** A probe and all that it works with, on a fake clock. It serves. */
+export function probeOf (name = 'ready') {
+  const time = new FakeTime()
+  const lines: Array<[level: string, message: string]> = []
+  const write = (level: string) => (_bindings: object, message: string) => { lines.push([level, message]) }
+  const log = new HealthzLog({ error: write('error'), warn: write('warn'), info: write('info') } as any)
+  const events = new Events({}, log, time)
+  const changes: HealthzChange[] = []
+  events.onChange(change => { changes.push(change) })
+  const lifecycle = new Lifecycle(time, (from, to, lastedMs) => events.stateChanged(from, to, lastedMs))
+  lifecycle.to('serving')
+  changes.length = 0
+  const probe = new Probe(name, `/healthz/${name}`, lifecycle, events, time)
+  const runner = (check: string, call: (run: Run) => unknown, plan: Partial<CheckPlan> = {}) => new CheckRunner(
+    { probe: name, name: check, timeout: 800, critical: true, maxAge: 0, ...plan }, call, events, time
+  )
+  const add = (...args: Parameters<typeof runner>) => {
+    const check = runner(...args)
+    probe.add(check)
+    return check
+  }
+  return { probe, time, lines, events, changes, lifecycle, runner, add }
+}
