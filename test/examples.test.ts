@@ -11,7 +11,14 @@ const read = (name: string) => readFileSync(join(__dirname, '../examples', name)
 const tour = [...read('basic.ts').matchAll(/^\/\/ +curl (?:-i|-X (\w+)) localhost:8080(\/\S+)$/gm)]
   .map(([, method = 'GET', path]) => ({ method, path: path! }))
 
-for (const name of ['basic', 'specifiers']) {
+/** The title of the 503, by program. */
+const programs = {
+  basic: "Can't connect to the database",
+  specifiers: "Can't connect to the database",
+  contributed: "database: Can't connect"
+}
+
+for (const [name, title] of Object.entries(programs)) {
   t.test(`${name}: the commands of the tour show a 503, one line with its cause, and the recovery`, async t => {
     const example = await startExample(name)
     t.teardown(example.stop)
@@ -33,7 +40,7 @@ for (const name of ['basic', 'specifiers']) {
     await example.logged(isDone, 5)
 
     const ok = { status: 200, body: '{"status":200,"title":"OK"}' }
-    const away = { status: 503, body: '{"status":503,"title":"Can\'t connect to the database"}' }
+    const away = { status: 503, body: JSON.stringify({ status: 503, title }) }
     const switched = (state: string) => ({ status: 200, body: `The database is ${state}\n` })
     t.strictSame(answers, [ok, ok, switched('down'), away, away, switched('up'), ok])
 
@@ -47,7 +54,7 @@ for (const name of ['basic', 'specifiers']) {
       'incoming request', 'request completed' // up once more
     ])
     t.match(failing, {
-      level: 40, probe: 'ready', msg: "Can't connect to the database", err: { type: 'HealthError', stack: 'connect ECONNREFUSED' }
+      level: 40, probe: 'ready', msg: "Can't connect", err: { type: 'HealthError', stack: 'connect ECONNREFUSED' }
     })
     t.match(recovered, { level: 30, probe: 'ready', msg: /recovered after \d/, lastedMs: Number })
     t.match(lines.filter(line => isDone(line) && line.probe), [{ res: { statusCode: 503 } }, { res: { statusCode: 503 } }])

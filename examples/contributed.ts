@@ -1,0 +1,29 @@
+// A service whose database is another plugin's, and so is the check for it: `database-plugin.ts` adds it with
+// `app.healthz.add`. Run it with
+//
+//   npm run build && node dist/examples/contributed.js
+//
+// and try it as `basic.ts` says. The title of the 503 begins with the name of the check: `database: Can't connect`.
+import Fastify from 'fastify'
+import healthz from 'fastify-healthz'
+import database from './database-plugin.js'
+
+const app = Fastify({ logger: true })
+
+// First the plugin that has the probes, then those that add checks to them.
+app.register(healthz, { noLog: true })
+app.register(database)
+
+app.post('/database/down', async () => {
+  app.db.up = false
+  return 'The database is down\n'
+})
+
+app.post('/database/up', async () => {
+  app.db.up = true
+  return 'The database is up\n'
+})
+
+app.listen({ port: Number(process.env.PORT ?? 8080), host: '0.0.0.0' }, error => {
+  if (error) throw error
+})
