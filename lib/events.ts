@@ -1,5 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
-import type { HealthzChange, ProbeChange, State } from '../types/healthz.js'
+import type { CheckRun, HealthzChange, ProbeChange, State } from '../types/healthz.js'
 import type { CheckPlan, Observer } from './check.js'
 import type { Result } from './result.js'
 import type { HealthzLog } from './log.js'
@@ -27,8 +27,15 @@ export class Events implements Observer {
 
   finished ({ probe, name, critical }: CheckPlan, result: Result): void {
     if (!runs.hasSubscribers) return
-    const { outcome, durationMs } = result
-    runs.publish({ app: this.app, probe, check: name, outcome: outcomeOf(critical, outcome), durationMs, ...failure(result) })
+    const run: CheckRun = {
+      app: this.app,
+      probe,
+      check: name,
+      outcome: outcomeOf(critical, result.outcome),
+      durationMs: result.durationMs!,
+      ...failure(result)
+    }
+    runs.publish(run)
   }
 
   changed (plan: CheckPlan, from: Result['outcome'] | 'unknown', result: Result, lastedMs: number): void {

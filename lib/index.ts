@@ -27,6 +27,7 @@ declare namespace healthz {
   export type CheckChange = decorator.CheckChange
   export type CheckOutcome = decorator.CheckOutcome
   export type CheckReport = wire.CheckReport
+  export type CheckRun = decorator.CheckRun
   export type Healthz = decorator.Healthz
   export type HealthzChange = decorator.HealthzChange
   export type HealthzErrorCode = errors.HealthzErrorCode

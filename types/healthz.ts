@@ -43,6 +43,20 @@ export interface StateChange extends Change<State> {
 /** What a listener of `onChange` is called with. */
 export type HealthzChange = CheckChange | ProbeChange | StateChange
 
+/** What goes out on the channel `fastify-healthz:check` of `node:diagnostics_channel` for each finished run of a check. */
+export interface CheckRun {
+  /** The Fastify instance that the plugin was registered on; the channel is the process's. */
+  readonly app: object
+  readonly probe: string
+  readonly check: string
+  readonly outcome: CheckOutcome
+  readonly durationMs: number
+  /** What is wrong, in words that may be shown to anybody. */
+  readonly title?: string
+  /** What the check threw. It may hold secrets. */
+  readonly error?: unknown
+}
+
 /** What `run` resolves with: the answer of the probe, and its checks by name. */
 export type ProbeResult = Required<Problem>
 
