@@ -1,3 +1,4 @@
+import type { AddressInfo } from 'node:net'
 import type { Check, CheckOptions } from '../types/check.js'
 import type { Healthz, HealthzChange, ProbeResult, ProbeSnapshot, State } from '../types/healthz.js'
 import { type CheckSettings, readNamedCheck } from './check-options.js'
@@ -5,7 +6,7 @@ import type { CheckRunner } from './check.js'
 import type { Events } from './events.js'
 import type { Lifecycle } from './lifecycle.js'
 import type { Probe } from './probe.js'
-import { refuse } from './refusal.js'
+import { expectMs, refuse } from './refusal.js'
 import type { Registry } from './registry.js'
 import { reports } from './verdict.js'
 
@@ -16,21 +17,28 @@ export class Decorator implements Healthz {
   readonly #events: Events
   readonly #timeout: number
   readonly #build: (probe: Probe, settings: CheckSettings<Check>) => CheckRunner
+  readonly #address: () => AddressInfo | null
 
   /** @param timeout of a check that doesn't say otherwise, in ms */
   constructor (
     registry: Registry, lifecycle: Lifecycle, events: Events, timeout: number,
-    build: (probe: Probe, settings: CheckSettings<Check>) => CheckRunner
+    build: (probe: Probe, settings: CheckSettings<Check>) => CheckRunner,
+    address: () => AddressInfo | null
   ) {
     this.#registry = registry
     this.#lifecycle = lifecycle
     this.#events = events
     this.#timeout = timeout
     this.#build = build
+    this.#address = address
   }
 
   get state (): State {
     return this.#lifecycle.state
+  }
+
+  get address (): AddressInfo | null {
+    return this.#address()
   }
 
   add (probeName: string, name: string, given: Check | (CheckOptions & { readonly check: Check })): () => void {
@@ -48,6 +56,10 @@ export class Decorator implements Healthz {
 
   snapshot (): Record<string, ProbeSnapshot> {
     return this.#registry.snapshot()
+  }
+
+  async drain (delay = 5000): Promise<void> {
+    await this.#lifecycle.drain(expectMs('delay', delay, 0))
   }
 
   onChange (listener: (change: HealthzChange) => unknown): () => void {

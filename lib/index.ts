@@ -12,7 +12,7 @@ import { plugin } from './plugin.js'
 /**
  * The plugin: `fastify.register(healthz, options)` gives a service the endpoints that Kubernetes and OpenShift probe.
  * @throws HEALTHZ_ERR_ALREADY_REGISTERED, HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN,
- * HEALTHZ_ERR_CHECK_LOAD, HEALTHZ_ERR_CHECK_LOAD_TIMEOUT, HEALTHZ_ERR_CHECK_EXPORT
+ * HEALTHZ_ERR_CHECK_LOAD, HEALTHZ_ERR_CHECK_LOAD_TIMEOUT, HEALTHZ_ERR_CHECK_EXPORT, HEALTHZ_ERR_LISTEN
  */
 function healthz (fastify: FastifyInstance, options: healthz.HealthzOptions): Promise<void> {
   return plugin(fastify, options)
@@ -32,12 +32,15 @@ declare namespace healthz {
   export type HealthzChange = decorator.HealthzChange
   export type HealthzErrorCode = errors.HealthzErrorCode
   export type HealthzOptions = options.HealthzOptions
+  export type ListenOptions = options.ListenOptions
   export type ProbeChange = decorator.ProbeChange
   export type ProbeResult = decorator.ProbeResult
   export type ProbeRouteConfig = fastify.ProbeRouteConfig
   export type ProbeRouteOptions = options.ProbeRouteOptions
   export type ProbeSnapshot = decorator.ProbeSnapshot
   export type Problem = wire.Problem
+  export type ShutdownOptions = options.ShutdownOptions
+  export type ShutdownSignal = options.ShutdownSignal
   export type State = decorator.State
   export type StateChange = decorator.StateChange
   export { healthz, healthz as default, HealthError }

@@ -3,13 +3,28 @@ import type { Problem } from '../types/wire.js'
 import type { Time } from './time.js'
 import { PASS } from './verdict.js'
 
+const ORDER: readonly State[] = ['starting', 'serving', 'draining', 'closed']
+const STARTING: Problem = Object.freeze({ status: 503, title: 'Starting' })
+const SHUTTING_DOWN: Problem = Object.freeze({ status: 503, title: 'Shutting down' })
+
+/** Who hears of where the app comes to. It doesn't throw. */
+export interface LifecycleObserver {
+  /** `lastedMs` is how long the app had been in the state before. */
+  stateChanged (from: State, to: State, lastedMs: number): void
+  drainBegan (delayMs: number, signal?: string): void
+  /** After the delay, or sooner because the app closes. */
+  drainEnded (lastedMs: number): void
+}
+
 /** Where the app is between its boot and its end: `starting` → `serving` → `draining` → `closed`. */
 export class Lifecycle {
   #state: State = 'starting'
   #since: number
+  #closing = false
+  #drained: Promise<void> | undefined
+  #endDrain: (() => void) | undefined
 
-  /** @param changed hears of each change, and of how long the state before had lasted, in ms */
-  constructor (private readonly time: Time, private readonly changed: (from: State, to: State, lastedMs: number) => void) {
+  constructor (private readonly time: Time, private readonly observer: LifecycleObserver) {
     this.#since = time.now()
   }
 
@@ -17,26 +32,66 @@ export class Lifecycle {
     return this.#state
   }
 
-  to (state: State): void {
-    const from = this.#state
-    if (from === state) return
-    const now = this.time.now()
-    const lastedMs = now - this.#since
-    this.#state = state
-    this.#since = now
-    this.changed(from, state, lastedMs)
+  /** The app is ready. */
+  serve (): void {
+    this.#to('serving')
+  }
+
+  /**
+   * Lets the news of the end spread while requests are still served: `ready` fails from now on.
+   * A second call gives back the promise of the first.
+   * @param delay in ms
+   * @returns settles after the delay, or when the app begins to close; one begun in a close is not cut short
+   */
+  drain (delay: number, signal?: string): Promise<void> {
+    this.#drained ??= this.#startDrain(delay, signal)
+    return this.#drained
+  }
+
+  /** The app begins to close: what its checks need may be gone before it is. */
+  close (): void {
+    this.#closing = true
+    this.#to('draining')
+    this.#endDrain?.()
+  }
+
+  /** Its server has closed. */
+  closed (): void {
+    this.#closing = true
+    this.#to('closed')
   }
 
   /** What a probe answers without asking its checks, because of where the app is. */
   answer (probe: string): Problem | undefined {
-    const { state } = this
-    if (state === 'starting') return probe === 'ready' || probe === 'startup' ? STARTING : undefined
-    if (state !== 'serving' && probe === 'ready') return SHUTTING_DOWN
-    // What the checks need is gone by now, and a pod that ends by itself must not be killed for it.
-    if (state === 'closed' && probe === 'live') return PASS
+    // A pod that starts or ends as it should must not be killed for a check whose database isn't there yet, or no more.
+    if (probe === 'live') return this.#state === 'starting' || this.#closing ? PASS : undefined
+    if (probe === 'ready' && this.#state !== 'serving') return this.#state === 'starting' ? STARTING : SHUTTING_DOWN
+    if (probe === 'startup' && this.#state === 'starting') return STARTING
     return undefined
   }
-}
 
-const STARTING: Problem = Object.freeze({ status: 503, title: 'Starting' })
-const SHUTTING_DOWN: Problem = Object.freeze({ status: 503, title: 'Shutting down' })
+  async #startDrain (delay: number, signal?: string): Promise<void> {
+    const began = this.time.now()
+    this.#to('draining')
+    this.observer.drainBegan(delay, signal)
+    if (delay > 0) {
+      await new Promise<void>(resolve => {
+        const timer = this.time.start(resolve, delay)
+        this.#endDrain = () => { this.time.cancel(timer); resolve() }
+      })
+      this.#endDrain = undefined
+    }
+    this.observer.drainEnded(this.time.now() - began)
+  }
+
+  /** Never back: an app that drains while it boots doesn't serve any more. */
+  #to (state: State): void {
+    const from = this.#state
+    if (ORDER.indexOf(state) <= ORDER.indexOf(from)) return
+    const now = this.time.now()
+    const lastedMs = now - this.#since
+    this.#state = state
+    this.#since = now
+    this.observer.stateChanged(from, state, lastedMs)
+  }
+}

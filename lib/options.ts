@@ -1,6 +1,6 @@
 import { resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { HealthzOptions, ProbeRouteOptions } from '../types/options.js'
+import type { HealthzOptions, ListenOptions, ProbeRouteOptions, ShutdownOptions, ShutdownSignal } from '../types/options.js'
 import { type CheckSettings, NAME, readChecks } from './check-options.js'
 import { expectBoolean, expectMs, isRecord, refuse, refuseUnknown } from './refusal.js'
 
@@ -18,7 +18,12 @@ export interface Settings {
   /** The file that module specifiers are resolved from, as if they stood in it. It need not exist. */
   readonly importer: string
   readonly routeOptions: Readonly<ProbeRouteOptions>
+  readonly shutdown: ShutdownSettings | undefined
+  readonly listen: Readonly<ListenOptions> | undefined
 }
+
+/** Times are in ms. */
+export type ShutdownSettings = { readonly [Name in keyof ShutdownOptions]-?: Exclude<ShutdownOptions[Name], undefined> }
 
 export interface ProbeSettings {
   readonly name: string
@@ -27,10 +32,11 @@ export interface ProbeSettings {
 }
 
 const BUILT_IN = ['live', 'ready', 'startup'] as const
-const OPTIONS = ['prefix', ...BUILT_IN, 'probes', 'paths', 'noLog', 'timeout', 'details', 'root', 'routeOptions']
+const OPTIONS = ['prefix', ...BUILT_IN, 'probes', 'paths', 'noLog', 'timeout', 'details', 'shutdown', 'listen', 'root', 'routeOptions']
 /** Options that Fastify itself takes for every plugin. */
 const REGISTER_OPTIONS = ['logLevel', 'logSerializers']
 const ROUTE_OPTIONS = ['schema', 'constraints', 'config', 'logLevel']
+const SIGNALS: readonly ShutdownSignal[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']
 const PATH = /^\/[^:*?#]*$/
 
 /**
@@ -39,7 +45,7 @@ const PATH = /^\/[^:*?#]*$/
  */
 export function readOptions (options: HealthzOptions): Settings {
   refuseUnknown('', options, [...OPTIONS, ...REGISTER_OPTIONS], OPTIONS)
-  const { timeout = 800, details = false, noLog = false, routeOptions = {} } = options
+  const { timeout = 800, details = false, noLog = false, routeOptions = {}, shutdown = false, listen } = options
   const prefix = readPrefix(options.prefix)
   if (typeof details !== 'boolean' && typeof details !== 'function') refuse('details', 'a boolean or a function', details)
   return {
@@ -50,7 +56,9 @@ export function readOptions (options: HealthzOptions): Settings {
     timeout,
     details,
     importer: readRoot(options.root),
-    routeOptions: readRouteOptions(routeOptions)
+    routeOptions: readRouteOptions(routeOptions),
+    shutdown: readShutdown(shutdown),
+    listen: listen === undefined ? undefined : readListen(listen)
   }
 }
 
@@ -112,4 +120,29 @@ function readRouteOptions (options: unknown): ProbeRouteOptions {
     if (value !== undefined && !isRecord(value)) refuse(`routeOptions.${name}`, 'an object', value)
   }
   return options
+}
+
+function readShutdown (shutdown: unknown): ShutdownSettings | undefined {
+  if (shutdown === false) return undefined
+  const options = shutdown === true ? {} : shutdown
+  if (!isRecord(options)) refuse('shutdown', 'a boolean or an object', shutdown)
+  refuseUnknown('shutdown.', options, ['signals', 'delay', 'timeout'])
+  const { signals = ['SIGTERM', 'SIGINT'], delay = 5000, timeout = 10_000 } = options
+  if (!Array.isArray(signals) || signals.length === 0 || !signals.every(signal => SIGNALS.includes(signal as ShutdownSignal))) {
+    refuse('shutdown.signals', `an array with one or more of ${SIGNALS.join(', ')}`, signals)
+  }
+  return {
+    signals: [...signals],
+    delay: expectMs('shutdown.delay', delay, 0),
+    timeout: expectMs('shutdown.timeout', timeout, 1)
+  }
+}
+
+function readListen (listen: unknown): ListenOptions {
+  if (!isRecord(listen)) refuse('listen', 'an object with a port', listen)
+  refuseUnknown('listen.', listen, ['port', 'host', 'alongside'])
+  const { port, host, alongside = false } = listen
+  if (!Number.isInteger(port) || (port as number) < 0 || (port as number) > 65535) refuse('listen.port', 'an integer from 0 to 65535', port)
+  if (host !== undefined && (typeof host !== 'string' || host === '')) refuse('listen.host', 'an address', host)
+  return { port: port as number, host, alongside: expectBoolean('listen.alongside', alongside) }
 }

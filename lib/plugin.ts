@@ -3,17 +3,20 @@ import type { Check } from '../types/check.js'
 import type { HealthzOptions } from '../types/options.js'
 import type { CheckSettings } from './check-options.js'
 import { CheckRunner } from './check.js'
+import { Connections } from './connections.js'
 import { Context } from './context.js'
 import { Decorator } from './decorator.js'
 import { Details } from './details.js'
 import { healthzError } from './errors.js'
 import { Events } from './events.js'
 import { Lifecycle } from './lifecycle.js'
+import { Listener } from './listener.js'
 import { HealthzLog } from './log.js'
-import { readOptions } from './options.js'
+import { readOptions, type Settings } from './options.js'
 import { Probe } from './probe.js'
 import { Registry } from './registry.js'
 import { routes } from './routes.js'
+import { closeOnSignal, sharedSignals } from './shutdown.js'
 import { loadCheck } from './specifier.js'
 import { systemTime } from './time.js'
 
@@ -21,53 +24,88 @@ import { systemTime } from './time.js'
 export async function plugin (fastify: FastifyInstance, options: HealthzOptions): Promise<void> {
   if (fastify.hasDecorator('healthz')) throw healthzError('HEALTHZ_ERR_ALREADY_REGISTERED')
   const settings = readOptions(options)
-  const { prefix, noLog, timeout, details, importer, routeOptions } = settings
+  const { prefix, noLog, timeout, routeOptions, listen, shutdown } = settings
   const time = systemTime
   const log = new HealthzLog(fastify.log)
   const events = new Events(fastify, log, time)
-  const lifecycle = new Lifecycle(time, (from, to, lastedMs) => events.stateChanged(from, to, lastedMs))
+  const connections = new Connections(fastify)
+  const lifecycle = new Lifecycle(time, {
+    stateChanged: (from, to, lastedMs) => events.stateChanged(from, to, lastedMs),
+    drainBegan (delay, signal) {
+      log.drainBegan(delay, signal)
+      connections.endAfterAnswer()
+    },
+    drainEnded (lastedMs) {
+      log.drainEnded(lastedMs)
+      connections.endSessions()
+    }
+  })
   const probes = settings.probes.map(({ name, path }) => new Probe(name, path, lifecycle, events, time))
   const registry = new Registry(probes, settings.off)
-
   const build = (probe: Probe, { check, name, ...plan }: CheckSettings<Check>) => new CheckRunner(
     { ...plan, probe: probe.name, name },
     run => check.call(fastify, new Context(fastify, probe.name, name, run)),
     events,
     time
   )
-  // Decorated before anything is waited for, so that a second registration finds it.
-  fastify.decorate('healthz', new Decorator(registry, lifecycle, events, timeout, build))
-
-  // Fastify gives up a plugin after `pluginTimeout`, with an error that doesn't say why; we say it before.
-  const loadTimeout = Math.ceil(fastify.initialConfig.pluginTimeout! * 0.9)
-  const load = async (settings: CheckSettings): Promise<CheckSettings<Check>> => {
-    const { check, option } = settings
-    return { ...settings, check: typeof check === 'string' ? await loadCheck(check, option, importer, loadTimeout) : check }
-  }
-  await Promise.all(settings.probes.map(async ({ name, checks }) => {
-    const probe = registry.get(name)
-    for (const loaded of await Promise.all(checks.map(load))) registry.add(probe, build(probe, loaded))
-  }))
-
-  const { logLevel, logSerializers } = options as RegisterOptions
-  fastify.register(routes, {
-    probes,
-    root: prefix,
-    noLog,
-    details: new Details(details, timeout, time, log),
-    routeOptions,
-    // Fastify takes these two for every plugin, but hands them on only to one with a scope of its own.
-    ...(logLevel !== undefined && { logLevel }),
-    ...(logSerializers !== undefined && { logSerializers })
-  })
+  let listener: Listener | undefined
+  // Before anything is waited for, so that a second registration finds it.
+  fastify.decorate('healthz', new Decorator(registry, lifecycle, events, timeout, build, () => listener?.address ?? null))
 
   fastify.addHook('onReady', async () => {
-    lifecycle.to('serving')
     registry.start()
+    if (listen === undefined) lifecycle.serve()
+    for (const signal of sharedSignals(shutdown?.signals ?? [])) log.signalShared(signal)
   })
-  fastify.addHook('preClose', async () => { lifecycle.to('draining') })
+  // Traffic can come from here on; without a port of their own no probe is asked before.
+  fastify.addHook('onListen', async () => { lifecycle.serve() })
+  fastify.addHook('preClose', async () => {
+    lifecycle.close()
+    connections.endAll()
+    // Called when every `onClose` hook has run, those after ours included.
+    if (listener !== undefined) fastify.close(() => { listener!.close() })
+  })
   fastify.addHook('onClose', async () => {
     registry.stop()
-    lifecycle.to('closed')
+    connections.forget()
+    lifecycle.closed()
   })
+
+  if (shutdown !== undefined) {
+    const leave = closeOnSignal({ ...shutdown, app: fastify, lifecycle, log })
+    fastify.addHook('onClose', async () => { leave() })
+  }
+
+  const served = { probes, root: prefix, noLog, details: new Details(settings.details, timeout, time, log), routeOptions }
+  if (listen !== undefined) listener = await Listener.open(fastify, listen, served, log)
+  try {
+    await loadChecks(fastify, settings, (probe, check) => { registry.add(registry.get(probe), build(registry.get(probe), check)) })
+  } catch (error) {
+    listener?.close()
+    throw error
+  }
+
+  if (listen === undefined || listen.alongside) {
+    const { logLevel, logSerializers } = options as RegisterOptions
+    fastify.register(routes, {
+      ...served,
+      // Fastify takes these two for every plugin, but hands them on only to one with a scope of its own.
+      ...(logLevel !== undefined && { logLevel }),
+      ...(logSerializers !== undefined && { logSerializers })
+    })
+  }
+}
+
+async function loadChecks (
+  fastify: FastifyInstance, { probes, importer }: Settings, add: (probe: string, check: CheckSettings<Check>) => void
+): Promise<void> {
+  // Fastify gives up a plugin after `pluginTimeout`, with an error that doesn't say why; we say it before.
+  const timeout = Math.ceil(fastify.initialConfig.pluginTimeout! * 0.9)
+  await Promise.all(probes.map(async ({ name, checks }) => {
+    const loaded = await Promise.all(checks.map(async settings => {
+      const { check, option } = settings
+      return { ...settings, check: typeof check === 'string' ? await loadCheck(check, option, importer, timeout) : check }
+    }))
+    for (const check of loaded) add(name, check)
+  }))
 }

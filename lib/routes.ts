@@ -4,9 +4,9 @@ import type {
 import type { ProbeRouteOptions } from '../types/options.js'
 import { Problem } from '../types/wire.js'
 import type { Details } from './details.js'
-import { QuietLogger } from './log.js'
-import { body, CONTENT_TYPE, HEADERS } from './problem.js'
 import type { Probe } from './probe.js'
+import { body, CONTENT_TYPE, HEADERS } from './problem.js'
+import { QuietLogger } from './quiet-logger.js'
 
 export interface RoutesOptions {
   readonly probes: readonly Probe[]

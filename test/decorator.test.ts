@@ -132,6 +132,42 @@ t.test('an app that closes but still answers says Shutting down on ready, and pa
   t.strictSame(answers, ['OK', 'Shutting down'])
 })
 
+t.test('a drain settles after its delay, a second one is the first, and a close ends it at once', async t => {
+  const app = await boot(t)
+  await app.healthz.drain(5)
+  t.equal(app.healthz.state, 'draining')
+  t.equal(await title(app, 'ready'), 'Shutting down')
+  t.equal(await title(app, 'live'), 'OK')
+
+  const other = await boot(t)
+  const drained = other.healthz.drain()
+  await other.close()
+  await drained
+  await t.rejects(other.healthz.drain(-1), { code: 'HEALTHZ_ERR_OPTION_INVALID', message: 'Expected `delay` to be an integer >= 0, got `-1` (number)' })
+})
+
+t.test('a drain begun in preClose is waited for, and the app answers until it is over', async t => {
+  const app = Fastify({ return503OnClosing: false })
+  await app.register(healthz)
+  app.get('/', async () => 'served')
+  let port = 0
+  const answers: unknown[] = []
+  app.addHook('preClose', async () => {
+    const drained = app.healthz.drain(100)
+    for (const path of ['/', '/healthz/live', '/healthz/ready']) {
+      const { body, headers } = await request(port, 'GET', path)
+      answers.push([body, headers.get('connection')])
+    }
+    await drained
+    answers.push('drained')
+  })
+  port = await listen(app)
+  await app.close()
+  t.strictSame(answers, [
+    ['served', 'close'], ['{"status":200,"title":"OK"}', 'close'], ['{"status":503,"title":"Shutting down"}', 'close'], 'drained'
+  ])
+})
+
 t.test('nothing runs any more when the app has closed', async t => {
   let calls = 0
   const app = Fastify()

@@ -293,7 +293,9 @@ class App {
     const write = () => {}
     const log = new HealthzLog({ error: write, warn: write, info: write } as any)
     const events = this.#events = new WatchedEvents({}, log, clock)
-    const lifecycle = this.#lifecycle = new Lifecycle(clock, (from, to, lastedMs) => events.stateChanged(from, to, lastedMs))
+    const lifecycle = this.#lifecycle = new Lifecycle(clock, {
+      stateChanged: (from, to, lastedMs) => events.stateChanged(from, to, lastedMs), drainBegan () {}, drainEnded () {}
+    })
     this.#registry = new Registry(PROBES.map(name => new Probe(name, `/healthz/${name}`, lifecycle, events, clock)), [])
     events.onFinished = (plan, result) => this.#finished(this.#byPlan.get(plan)!, result)
     events.onTold = (what, plan) => this.#tell(this.#told, `${what} of ${this.#byPlan.get(plan)!.id}`)
@@ -369,7 +371,7 @@ class App {
   #goOn (to: State): void {
     const from = this.#lifecycle.state
     if (STATES.indexOf(to) < STATES.indexOf(from)) return
-    if (to === from) return this.#lifecycle.to(to)
+    if (to === from) return this.#to(to)
     const now = this.#clock.now()
     this.#tell(this.#due, 'the state', `${from} → ${to} after ${now - this.#stateSince}`)
     this.#stateSince = now
@@ -379,12 +381,19 @@ class App {
       for (const subject of subjects) subject.stop()
       this.#registry.stop()
     }
-    this.#lifecycle.to(to)
+    this.#to(to)
     if (to === 'serving') {
       this.#started = true
       for (const subject of subjects) this.#begin(subject)
       this.#registry.start()
     }
+  }
+
+  /** An app drains before it closes, or it doesn't. */
+  #to (state: State): void {
+    if (state === 'serving') this.#lifecycle.serve()
+    else if (state === 'draining') this.#lifecycle.drain(0)
+    else if (state === 'closed') this.#lifecycle.closed()
   }
 
   #begin (subject: Subject): void {
@@ -564,7 +573,7 @@ class App {
     if (probe === 'startup' && this.#latched) return 200
     if (state === 'starting' && probe !== 'live') return 503
     if (state !== 'serving' && probe === 'ready') return 503
-    if (state === 'closed' && probe === 'live') return 200
+    if (probe === 'live' && (state === 'starting' || state === 'closed')) return 200
     return undefined
   }
 

@@ -37,14 +37,14 @@ t.test('listeners hear of changes in their order, also of those that a listener 
   const heard: string[] = []
   events.onChange(({ to }) => {
     heard.push(`first: ${to}`)
-    if (to === 'draining') lifecycle.to('closed')
+    if (to === 'draining') lifecycle.closed()
   })
   const undo = events.onChange(({ to }) => { heard.push(`second: ${to}`) })
-  lifecycle.to('draining')
+  lifecycle.close()
   t.strictSame(heard, ['first: draining', 'second: draining', 'first: closed', 'second: closed'])
   undo()
   undo()
-  lifecycle.to('serving')
+  events.stateChanged('starting', 'serving', 0)
   t.strictSame(heard.slice(4), ['first: serving'])
 })
 
@@ -54,10 +54,10 @@ t.test('a listener is as often called as it was added, and each undo ends one', 
   const listener = () => { calls++ }
   const undo = events.onChange(listener)
   events.onChange(listener)
-  lifecycle.to('draining')
+  lifecycle.close()
   t.equal(calls, 2)
   undo()
-  lifecycle.to('closed')
+  lifecycle.closed()
   t.equal(calls, 3)
 })
 
@@ -67,11 +67,11 @@ t.test('a listener that throws or rejects is logged, and harms nothing', async t
   events.onChange(() => { throw new Error('in a listener') })
   events.onChange(async () => { throw new Error('in an async one') })
   events.onChange(({ to }) => { heard.push(to) })
-  lifecycle.to('draining')
+  lifecycle.close()
   await setImmediate()
   t.strictSame(heard, ['draining'])
   t.strictSame(lines, [['error', 'a listener of healthz.onChange failed'], ['error', 'a listener of healthz.onChange failed']])
-  lifecycle.to('closed')
+  lifecycle.closed()
   t.equal(changes.length, 2, 'the next change is told as well')
 })
 
@@ -95,7 +95,7 @@ t.test('the same changes go out on the diagnostics channel, with the app', async
   messages.length = 0
   add('a', () => {})
   probe.run()
-  lifecycle.to('draining')
+  lifecycle.close()
   t.strictSame(messages.map(({ app, ...change }) => { t.type(app, 'object'); return change }), changes)
   t.equal(messages.length, 3)
 })

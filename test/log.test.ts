@@ -1,217 +1,8 @@
-import Fastify, { type FastifyBaseLogger, type FastifyServerOptions, LogController } from 'fastify'
-import pino from 'pino'
-import t, { type Test } from 'tap'
+import Fastify from 'fastify'
+import t from 'tap'
 import healthz, { HealthError } from '../lib/index.js'
 import { HealthzLog } from '../lib/log.js'
-import { capture, type LogLine, messages } from './helpers/log.js'
-import { listen, request } from './helpers/raw.js'
-
-const down = () => { throw new HealthError('away') }
-
-/** An app with a passing `live` and a failing `ready`, and the lines it wrote for one request. */
-async function linesOf (t: Test, server: FastifyServerOptions, url: string, lines: LogLine[], prepare = (_app: any) => {}) {
-  const app = Fastify(server)
-  t.teardown(() => app.close())
-  prepare(app)
-  app.register(healthz, { ready: down, noLog: true })
-  await app.inject('/healthz/ready') // The change is told once; what follows is the rest.
-  lines.length = 0
-  await app.inject(url)
-  return lines
-}
-
-t.test('under noLog a passing probe leaves no line at any level', async t => {
-  const { lines, logger } = capture({ level: 'trace' })
-  await linesOf(t, { logger }, '/healthz/live', lines, app => {
-    app.addHook('onRequest', async (request: any) => { request.log.info('mine'); request.log.debug('mine'); request.log.trace('mine') })
-    app.addHook('onSend', async (request: any) => { request.log.child({ a: 1 }).child({ b: 1 }).info('mine') })
-    app.addHook('onResponse', async (_request: any, reply: any) => { reply.log.info('mine') })
-  })
-  t.strictSame(lines, [])
-})
-
-t.test('under noLog any other answer leaves its line, with the probe and the title', async t => {
-  const { lines, logger } = capture()
-  await linesOf(t, { logger, requestIdLogLabel: 'id' } as any, '/healthz/ready', lines)
-  t.match(lines, [{ level: 30, msg: 'request completed', id: 'req-2', probe: 'ready', title: 'away', res: { statusCode: 503 } }])
-  t.equal(lines.length, 1)
-})
-
-t.test('without noLog a probe is logged as any route', async t => {
-  const { lines, logger } = capture()
-  const app = Fastify({ logger })
-  t.teardown(() => app.close())
-  app.register(healthz)
-  await app.inject('/healthz/live')
-  t.strictSame(messages(lines), ['incoming request', 'request completed'])
-})
-
-t.test('under noLog warnings and errors of the app\'s hooks always pass, with the request\'s bindings', async t => {
-  const { lines, logger } = capture()
-  await linesOf(t, { logger }, '/healthz/live', lines, app => {
-    app.addHook('onRequest', async (request: any) => {
-      request.log.warn('a warning')
-      request.log.child({ user: 7 }).error('an error')
-      request.log.fatal('the end')
-    })
-  })
-  t.match(lines, [
-    { level: 40, msg: 'a warning', reqId: 'req-2' }, { level: 50, msg: 'an error', reqId: 'req-2', user: 7 }, { level: 60, msg: 'the end' }
-  ])
-  t.equal(lines.length, 3)
-})
-
-t.test('under noLog an answer given by a hook of the app is logged', async t => {
-  for (const [hook, answer] of [
-    ['onRequest', async (_request: any, reply: any) => reply.code(401).send('who are you?')],
-    ['onRequest', async (_request: any, reply: any) => reply.redirect('https://localhost/', 308)],
-    ['preHandler', async (_request: any, reply: any) => reply.code(200).send('welcome')],
-    ['onRequest', async () => { throw Object.assign(new Error('token expired'), { statusCode: 401 }) }],
-    ['onSend', async () => { throw new Error('boom') }],
-    ['onRequest', (_request: any, reply: any) => { reply.hijack(); reply.raw.writeHead(418).end() }]
-  ] as const) {
-    const { lines, logger } = capture()
-    const app = Fastify({ logger })
-    t.teardown(() => app.close())
-    app.register(healthz, { noLog: true })
-    app.addHook(hook as 'onRequest', answer)
-    const { statusCode } = await app.inject('/healthz/live')
-    const completed = lines.filter(({ msg }) => msg === 'request completed')
-    t.match(completed, [{ probe: 'live', res: { statusCode } }], String(statusCode))
-    t.equal(completed.length, 1)
-    t.strictSame(lines.filter(({ msg }) => msg === 'incoming request'), [])
-  }
-})
-
-t.test('under noLog the level of the app is respected', async t => {
-  for (const [level, ready] of [['silent', 0], ['error', 0], ['warn', 0], ['info', 1], ['trace', 1]] as const) {
-    const { lines, logger } = capture({ level })
-    t.equal((await linesOf(t, { logger }, '/healthz/ready', lines)).length, ready, level)
-  }
-  const { lines, logger } = capture({ level: 'silent' })
-  await linesOf(t, { logger }, '/healthz/live', lines, app => app.addHook('onRequest', async (request: any) => { request.log.fatal('x') }))
-  t.strictSame(lines, [])
-})
-
-t.test('under noLog the LogController of the app holds', async t => {
-  class Mine extends LogController {
-    override incomingRequest (request: any) { request.log.info({ path: request.url }, 'mine: in') }
-    override requestCompleted (_error: any, _request: any, reply: any) { reply.log.info({ status: reply.statusCode }, 'mine: out') }
-  }
-  const { lines, logger } = capture()
-  t.strictSame(messages(await linesOf(t, { logger, logController: new Mine() } as any, '/healthz/live', lines)), [])
-  t.strictSame(messages(await linesOf(t, { logger, logController: new Mine() } as any, '/healthz/ready', lines)), ['mine: out'])
-  const off = new LogController({ disableRequestLogging: true })
-  t.strictSame(messages(await linesOf(t, { logger, logController: off } as any, '/healthz/ready', lines)), [])
-})
-
-t.test('a LogController of the app can leave probes out by their config', async t => {
-  class QuietProbes extends LogController {
-    override isLogDisabled (request: any) { return request.routeOptions?.config.healthz !== undefined || super.isLogDisabled(request) }
-  }
-  const { lines, logger } = capture()
-  const app = Fastify({ logger, logController: new QuietProbes() } as any)
-  t.teardown(() => app.close())
-  app.register(healthz)
-  await app.inject('/healthz/live')
-  t.strictSame(lines, [])
-  await app.inject('/other')
-  t.ok(lines.length > 0)
-})
-
-t.test('under noLog the childLoggerFactory of the app is used for what is logged', async t => {
-  const { lines, logger } = capture()
-  await linesOf(t, { logger }, '/healthz/ready', lines, app => {
-    app.setChildLoggerFactory((logger: any, bindings: any, options: any, raw: any) => logger.child({ ...bindings, agent: raw.headers['user-agent'] }, options))
-  })
-  t.match(lines, [{ msg: 'request completed', agent: 'lightMyRequest' }])
-})
-
-t.test('under noLog the logger of a request can do all that the app\'s logger can', async t => {
-  const { lines, stream } = capture()
-  const loggerInstance = pino({ customLevels: { verbose: 25, audit: 35, alarm: 55 } }, stream)
-  let seen: unknown[] = []
-  await linesOf(t, { loggerInstance }, '/healthz/ready', lines, app => {
-    app.addHook('onRequest', async (request: any) => {
-      request.log.setBindings({ user: 7 })
-      request.log.audit('before the answer is known')
-      request.log.verbose('too')
-      request.log.alarm('now')
-      request.log.level = 'verbose'
-      seen = [request.log.level, request.log.isLevelEnabled('trace'), request.log.bindings(), request.log.nonsense]
-    })
-    app.addHook('onResponse', async (request: any) => { request.log.verbose('once it is known') })
-  })
-  t.match(seen, ['verbose', false, { user: 7 }, undefined])
-  t.match(lines, [
-    { level: 55, msg: 'now', user: 7 }, { level: 25, msg: 'once it is known', user: 7, probe: 'ready' }, { msg: 'request completed', user: 7, probe: 'ready' }
-  ])
-  t.equal(lines.length, 3)
-})
-
-t.test('under noLog a logger that is not pino works', async t => {
-  class Other {
-    #lines: unknown[][]
-    #bindings: object
-    constructor (lines: unknown[][], bindings: object = {}) { this.#lines = lines; this.#bindings = bindings }
-    level = 'info'
-    fatal (...line: unknown[]) { this.#write('fatal', line) }
-    error (...line: unknown[]) { this.#write('error', line) }
-    warn (...line: unknown[]) { this.#write('warn', line) }
-    info (...line: unknown[]) { this.#write('info', line) }
-    debug () {}
-    trace () {}
-    silent () {}
-    flush () { return 'flushed' }
-    child (bindings: object) { return new Other(this.#lines, { ...this.#bindings, ...bindings }) }
-    #write (level: string, line: unknown[]) { this.#lines.push([level, this.#bindings, line.at(-1)]) }
-  }
-  const written: unknown[][] = []
-  const app = Fastify({ loggerInstance: new Other(written) as unknown as FastifyBaseLogger })
-  t.teardown(() => app.close())
-  app.register(healthz, { ready: down, noLog: true })
-  app.addHook('onRequest', async request => { t.equal((request.log as any).flush(), 'flushed') })
-  await app.inject('/healthz/live')
-  t.strictSame(written, [])
-  await app.inject('/healthz/ready')
-  t.strictSame(written, [
-    ['warn', {}, 'ready check failed: away'],
-    ['info', { reqId: 'req-2', probe: 'ready', title: 'away' }, 'request completed']
-  ])
-})
-
-t.test('under noLog an app without a logger works', async t => {
-  for (const logger of [false, undefined] as const) {
-    const app = Fastify({ ...(logger !== undefined && { logger }) })
-    t.teardown(() => app.close())
-    app.register(healthz, { ready: down, noLog: true })
-    t.equal((await app.inject('/healthz/live')).statusCode, 200)
-    t.equal((await app.inject('/healthz/ready')).statusCode, 503)
-  }
-})
-
-t.test('a level for the plugin or for its routes holds', async t => {
-  for (const options of [{ logLevel: 'error' }, { routeOptions: { logLevel: 'error' } }] as const) {
-    const { lines, logger } = capture()
-    const app = Fastify({ logger })
-    t.teardown(() => app.close())
-    app.register(healthz, options)
-    await app.inject('/healthz/live')
-    t.strictSame(lines, [])
-  }
-  const app = Fastify({ logger: capture().logger })
-  app.register(healthz, { routeOptions: { logLevel: 'loud' as any } })
-  await t.rejects(async () => { await app.ready() }, { code: 'FST_ERR_ROUTE_LOG_LEVEL_INVALID' })
-})
-
-t.test('a log serializer for the plugin holds', async t => {
-  const { lines, logger } = capture()
-  const app = Fastify({ logger })
-  t.teardown(() => app.close())
-  app.register(healthz, { logSerializers: { res: () => 'mine' } })
-  await app.inject('/healthz/live')
-  t.match(lines, [{}, { res: 'mine' }])
-})
+import { capture } from './helpers/log.js'
 
 t.test('the log tells once that a check begins to fail, and once that it recovered after how long', async t => {
   const { lines, logger } = capture()
@@ -263,7 +54,7 @@ t.test('a check that gave back false has no error to log, and one that threw not
 t.test('each line of the plugin has its level, its words and its bindings', async t => {
   const lines: unknown[][] = []
   const write = (level: string) => (...line: unknown[]) => { lines.push([level, ...line]) }
-  const log = new HealthzLog({ error: write('error'), warn: write('warn'), info: write('info') } as any)
+  const log = new HealthzLog({ fatal: write('fatal'), error: write('error'), warn: write('warn'), info: write('info') } as any)
   const check = { probe: 'ready', name: 'database', timeout: 800 }
   const bindings = { probe: 'ready', check: 'database' }
   const result = { outcome: 'fail', startedAt: 0, checkedAt: 0, durationMs: 0 } as const
@@ -277,6 +68,16 @@ t.test('each line of the plugin has its level, its words and its bindings', asyn
   log.detailsRefused('ready')
   log.detailsRefused('ready')
   log.listenerFailed(error)
+  log.drainBegan(5000, 'SIGTERM')
+  log.drainBegan(1500, undefined)
+  log.drainEnded(5001.4)
+  log.listening({ address: '::', family: 'IPv6', port: 9090 })
+  log.listening({ address: '0.0.0.0', family: 'IPv4', port: 9090 })
+  log.signalShared('SIGINT')
+  log.uncaught(error)
+  log.secondSignal('SIGTERM')
+  log.closeFailed(error)
+  log.notClosed(15_000)
   t.strictSame(lines, [
     ['warn', bindings, 'ready check "database" timed out'],
     ['error', { ...bindings, err: error }, 'ready check "database" failed unexpectedly (it was failing already, for another cause)'],
@@ -285,20 +86,21 @@ t.test('each line of the plugin has its level, its words and its bindings', asyn
     ['warn', { ...bindings, blockedMs: 1200 }, 'ready check "database" blocked the event loop for 1200 ms, past its timeout of 800 ms'],
     ['error', { ...bindings, runs: 3 }, 'ready check "database" is stuck: 3 runs have not come back, a new one starts only every 10 min'],
     ['warn', { probe: 'ready' }, 'details of a probe were asked for and not given: the option `details` does not allow them (told once)'],
-    ['error', { err: error }, 'a listener of healthz.onChange failed']
+    ['error', { err: error }, 'a listener of healthz.onChange failed'],
+    ['info', { delayMs: 5000, signal: 'SIGTERM' }, 'SIGTERM: draining for 5 s, ready fails from now on'],
+    ['info', { delayMs: 1500 }, 'draining for 1.5 s, ready fails from now on'],
+    ['info', { lastedMs: 5001 }, 'drained for 5.001 s'],
+    ['info', { address: '::', port: 9090 }, 'Probes listening at http://[::]:9090'],
+    ['info', { address: '0.0.0.0', port: 9090 }, 'Probes listening at http://0.0.0.0:9090'],
+    ['warn', { signal: 'SIGINT' }, 'SIGINT has another listener besides ours, which may end the process before it has drained'],
+    ['fatal', { err: error }, 'an error was thrown out of the event loop: closing, to exit with 1'],
+    ['error', { signal: 'SIGTERM' }, 'second SIGTERM: exiting at once'],
+    ['error', { err: error }, 'closing failed: exiting with 1'],
+    ['error', { afterMs: 15_000 }, 'not closed after 15 s: exiting at once']
   ])
 })
 
-t.test('under noLog the refusal of an app that is closing is logged', async t => {
-  const { lines, logger } = capture()
-  const app = Fastify({ logger })
-  app.register(healthz, { noLog: true })
-  let port = 0
-  app.addHook('preClose', async () => {
-    lines.length = 0
-    t.match((await request(port, 'GET', '/healthz/live')).statusLine, /503/)
-  })
-  port = await listen(app)
-  await app.close()
-  t.match(lines, [{ level: 30, probe: 'live', res: { statusCode: 503 }, msg: /closing/ }])
+t.test('a log is enabled unless the app has none, or a silent one', async t => {
+  const enabled = (logger: any) => new HealthzLog(Fastify({ logger }).log).enabled
+  t.strictSame([enabled(false), enabled({ level: 'silent' }), enabled(capture().logger)], [false, false, true])
 })

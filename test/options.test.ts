@@ -17,7 +17,9 @@ t.test('without options there are three probes without checks at /healthz', asyn
     timeout: 800,
     details: false,
     importer: process.cwd() + sep + 'healthz',
-    routeOptions: {}
+    routeOptions: {},
+    shutdown: undefined,
+    listen: undefined
   })
   t.strictSame(read({ live: undefined, prefix: undefined, noLog: undefined, root: undefined }), read({}))
 })
@@ -60,6 +62,20 @@ t.test('modules are looked for from a folder or a URL', async t => {
   t.equal(read({ root: 'file:///srv/app/' }).importer, '/srv/app/healthz')
 })
 
+t.test('shutdown has its defaults, or takes other signals, delays and timeouts', async t => {
+  const defaults = { signals: ['SIGTERM', 'SIGINT'], delay: 5000, timeout: 10_000 }
+  t.strictSame(read({ shutdown: false }).shutdown, undefined)
+  t.strictSame(read({ shutdown: true }).shutdown, defaults)
+  t.strictSame(read({ shutdown: {} }).shutdown, defaults)
+  const signals = ['SIGHUP']
+  t.strictSame(read({ shutdown: { signals, delay: 0, timeout: 1 } }).shutdown, { signals: ['SIGHUP'], delay: 0, timeout: 1 })
+})
+
+t.test('listen is a port, with or without a host', async t => {
+  t.strictSame(read({ listen: { port: 0 } }).listen, { port: 0, host: undefined, alongside: false })
+  t.strictSame(read({ listen: { port: 65535, host: '::1', alongside: true } }).listen, { port: 65535, host: '::1', alongside: true })
+})
+
 t.test('nothing that was passed is changed', async t => {
   const freeze = (value: any): any => {
     if (typeof value === 'object') Object.values(Object.freeze(value)).forEach(freeze)
@@ -73,11 +89,17 @@ t.test('nothing that was passed is changed', async t => {
 t.test('an unknown option is refused with the known ones', async t => {
   t.throws(() => read({ redy: fn }), {
     code: 'HEALTHZ_ERR_OPTION_UNKNOWN',
-    message: 'Unknown option `redy`: expected one of `prefix`, `live`, `ready`, `startup`, `probes`, `paths`, `noLog`, `timeout`, `details`, `root`, `routeOptions`'
+    message: 'Unknown option `redy`: expected one of `prefix`, `live`, `ready`, `startup`, `probes`, `paths`, `noLog`, `timeout`, `details`, `shutdown`, `listen`, `root`, `routeOptions`'
   })
   t.throws(() => read({ routeOptions: { onRequest: fn } }), {
     code: 'HEALTHZ_ERR_OPTION_UNKNOWN',
     message: 'Unknown option `routeOptions.onRequest`: expected one of `schema`, `constraints`, `config`, `logLevel`'
+  })
+  t.throws(() => read({ shutdown: { grace: 1 } }), {
+    code: 'HEALTHZ_ERR_OPTION_UNKNOWN', message: 'Unknown option `shutdown.grace`: expected one of `signals`, `delay`, `timeout`'
+  })
+  t.throws(() => read({ listen: { post: 1 } }), {
+    code: 'HEALTHZ_ERR_OPTION_UNKNOWN', message: 'Unknown option `listen.post`: expected one of `port`, `host`, `alongside`'
   })
   t.doesNotThrow(() => read({ logLevel: 'warn', logSerializers: {} }), 'Fastify takes these two for every plugin')
 })
@@ -86,6 +108,19 @@ t.test('a refusal names the option, what was expected and what came', async t =>
   const names = 'match [A-Za-z0-9._-]{1,63}'
   const path = 'a path that starts with `/`, without `:`, `*`, `?` and `#`'
   const cases: Array<[options: object, message: string]> = [
+    [{ shutdown: 'SIGTERM' }, "Expected `shutdown` to be a boolean or an object, got `'SIGTERM'` (string)"],
+    [{ shutdown: { signals: [] } }, 'Expected `shutdown.signals` to be an array with one or more of SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR2, got `[]` (array)'],
+    [{ shutdown: { signals: ['SIGKILL'] } }, "got `[ 'SIGKILL' ]` (array)"],
+    [{ shutdown: { signals: 'SIGTERM' } }, "got `'SIGTERM'` (string)"],
+    [{ shutdown: { delay: -1 } }, 'Expected `shutdown.delay` to be an integer >= 0, got `-1` (number)'],
+    [{ shutdown: { timeout: 0 } }, 'Expected `shutdown.timeout` to be an integer >= 1, got `0` (number)'],
+    [{ listen: 9090 }, 'Expected `listen` to be an object with a port, got `9090` (number)'],
+    [{ listen: {} }, 'Expected `listen.port` to be an integer from 0 to 65535, got `undefined`'],
+    [{ listen: { port: '9090' } }, "Expected `listen.port` to be an integer from 0 to 65535, got `'9090'` (string)"],
+    [{ listen: { port: -1 } }, 'Expected `listen.port` to be an integer from 0 to 65535, got `-1` (number)'],
+    [{ listen: { port: 65536 } }, 'Expected `listen.port` to be an integer from 0 to 65535, got `65536` (number)'],
+    [{ listen: { port: 1, host: '' } }, "Expected `listen.host` to be an address, got `''` (string)"],
+    [{ listen: { port: 1, alongside: 1 } }, 'Expected `listen.alongside` to be a boolean, got `1` (number)'],
     [{ noLog: null }, 'Expected `noLog` to be a boolean, got `null`'],
     [{ timeout: -5 }, 'Expected `timeout` to be an integer >= 1, got `-5` (number)'],
     [{ timeout: 1.5 }, 'Expected `timeout` to be an integer >= 1, got `1.5` (number)'],

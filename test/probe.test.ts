@@ -90,7 +90,7 @@ t.test('while the app drains, ready says so without running anything, and a run 
   const gate = deferred()
   add('a', () => { calls++; return gate.promise })
   const under = probe.run()
-  lifecycle.to('draining')
+  lifecycle.drain(5000)
   const title = 'Shutting down'
   t.match(probe.run(), { problem: { status: 503, title }, checks: [[{}, { reason: 'unchecked' }]] })
   gate.resolve()

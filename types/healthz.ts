@@ -1,7 +1,11 @@
+import type { AddressInfo } from 'node:net'
 import type { Check, CheckOptions } from './check.js'
 import type { CheckReport, Problem } from './wire.js'
 
-/** Where the app is between its boot and its end. It is `serving` once it is ready, `draining` once it closes. */
+/**
+ * Where the app is between its boot and its end. It is `serving` once it is ready (with a port of the probes' own, once
+ * it listens), `draining` from a drain or the beginning of its close, `closed` when its server has closed.
+ */
 export type State = 'starting' | 'serving' | 'draining' | 'closed'
 
 /** The outcome of a check: `warn` is the failure of one that isn't critical. */
@@ -85,6 +89,16 @@ export interface Healthz {
   /** The last known results by probe, without running anything. */
   snapshot (): { readonly [probe: string]: ProbeSnapshot }
   readonly state: State
+  /** Where the port of the probes' own listens; `null` without the option `listen`. */
+  readonly address: AddressInfo | null
+  /**
+   * Lets the news of the app's end spread before it closes: `ready` fails from now on, `live` passes, requests are
+   * served, and over HTTP/1.1 each answer closes its connection. It doesn't close the app.
+   * @param delay in ms, at least 0. Default: 5000
+   * @returns settles after the delay, or when the app begins to close; a second call gives back the same promise
+   * @throws HEALTHZ_ERR_OPTION_INVALID (it rejects)
+   */
+  drain (delay?: number): Promise<void>
   /**
    * Calls the listener once for each change of a check's outcome, of a probe's, and of the state, in their order.
    * What it throws, or rejects with, is logged. The same events go out on the channel `fastify-healthz:change` of

@@ -16,8 +16,10 @@ export function probeOf (name = 'ready') {
   const events = new Events({}, log, time)
   const changes: HealthzChange[] = []
   events.onChange(change => { changes.push(change) })
-  const lifecycle = new Lifecycle(time, (from, to, lastedMs) => events.stateChanged(from, to, lastedMs))
-  lifecycle.to('serving')
+  const lifecycle = new Lifecycle(time, {
+    stateChanged: (from, to, lastedMs) => events.stateChanged(from, to, lastedMs), drainBegan () {}, drainEnded () {}
+  })
+  lifecycle.serve()
   changes.length = 0
   const probe = new Probe(name, `/healthz/${name}`, lifecycle, events, time)
   const runner = (check: string, call: (run: Run) => unknown, plan: Partial<CheckPlan> = {}) => new CheckRunner(

@@ -1,0 +1,82 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Server, ServerResponse } from 'node:http'
+import type { ServerHttp2Session } from 'node:http2'
+import type { AddressInfo, Socket } from 'node:net'
+import { Server as TlsServer } from 'node:tls'
+import type { FastifyInstance } from 'fastify'
+
+const REQUEST_START = 'http.server.request.start'
+const RESPONSE_FINISH = 'http.server.response.finish'
+interface Exchange { readonly response: ServerResponse, readonly socket: Socket, readonly server: Server }
+
+/** `_httpMessage` is the response that is under way; `http-terminator` and others go by it as well. */
+type HttpSocket = Socket & { _httpMessage?: ServerResponse | null }
+
+/**
+ * The connections of the app's server, which have to end before it can close without breaking a request. What is added
+ * to a service that doesn't drain is once for a connection, never for a request.
+ */
+export class Connections {
+  readonly #sockets = new Set<HttpSocket>()
+  readonly #sessions = new Set<ServerHttp2Session>()
+  readonly #subscribed = new Map<string, (message: unknown) => void>()
+
+  constructor (private readonly app: FastifyInstance) {
+    const { server } = app
+    keep(this.#sockets, server, server instanceof TlsServer ? 'secureConnection' : 'connection')
+    keep(this.#sessions, server, 'session')
+  }
+
+  /**
+   * From now on each answer over HTTP/1.1 is the last one of its connection, and says so (`Connection: close`); those to
+   * requests that are under way, too, unless they have begun.
+   */
+  endAfterAnswer (): void {
+    for (const { _httpMessage: response } of this.#sockets) {
+      if (response && !response.headersSent) response.shouldKeepAlive = false
+    }
+    this.#on(REQUEST_START, ({ response }) => { response.shouldKeepAlive = false })
+  }
+
+  /** The server closes: a connection on which an answer has begun that promised to keep it ends with this answer. */
+  endAll (): void {
+    this.endAfterAnswer()
+    this.#on(RESPONSE_FINISH, ({ response, socket }) => { if (response.shouldKeepAlive) socket.end() })
+    this.endSessions()
+  }
+
+  /** Tells the clients of HTTP/2 to go away (GOAWAY): what is under way ends, and nothing new begins on these sessions. */
+  endSessions (): void {
+    for (const session of this.#sessions) session.close()
+  }
+
+  /** The server has closed. */
+  forget (): void {
+    for (const [channel, listener] of this.#subscribed) unsubscribe(channel, listener)
+    this.#subscribed.clear()
+  }
+
+  /**
+   * Node tells of all servers of the process on one channel. Those of the app are its server, and the second one that
+   * Fastify makes for `localhost`, which is known by its port only.
+   */
+  #on (channel: string, act: (exchange: Exchange) => void): void {
+    if (this.#subscribed.has(channel)) return
+    const { server } = this.app
+    const ports = this.app.addresses().map(address => (address as AddressInfo).port)
+    const listener = (message: unknown) => {
+      const exchange = message as Exchange
+      if (exchange.server === server || ports.includes(exchange.socket.localPort!)) act(exchange)
+    }
+    this.#subscribed.set(channel, listener)
+    subscribe(channel, listener)
+  }
+}
+
+/** Holds what comes with the event until it closes. */
+function keep<T extends Socket | ServerHttp2Session> (all: Set<T>, server: Server, event: string): void {
+  server.on(event, (one: T) => {
+    all.add(one)
+    one.once('close', () => all.delete(one))
+  })
+}
