@@ -1,0 +1,51 @@
+// A service as people write it, in a process of its own that SIGTERM ends. Its log is all that it writes to stdout.
+import { setTimeout as sleep } from 'node:timers/promises'
+import Fastify, { LogController } from 'fastify'
+import type Healthz from '../../../lib/index.js'
+import type { ServiceSettings } from './fleet.js'
+
+// What is published, and not `lib/`: transpiling that for each of the processes would take most of the time.
+const healthz: typeof Healthz = require('../../../dist/lib/index.js')
+const { shutdown, drainByHand, ownPort, keepAliveTimeout, return503OnClosing = true } = JSON.parse(process.argv[2]!) as ServiceSettings
+
+const app = Fastify({
+  ...(keepAliveTimeout !== undefined && { keepAliveTimeout }),
+  return503OnClosing,
+  logger: true,
+  logController: new LogController({ disableRequestLogging: true })
+})
+const PADDING = 'x'.repeat(4096)
+let leaving = false
+
+if (drainByHand === undefined) {
+  app.register(healthz, { noLog: true, shutdown, ...(ownPort && { listen: { port: 0, host: '127.0.0.1' } }) })
+} else {
+  // What people write who know of the delay, and of nothing else.
+  for (const name of ['startup', 'live', 'ready']) {
+    app.get(`/healthz/${name}`, async (_request, reply) => reply.code(leaving && name === 'ready' ? 503 : 200).send())
+  }
+}
+// A body of any type is read to its end, and counted.
+app.addContentTypeParser('*', (_request, payload, done) => {
+  let length = 0
+  payload.on('data', chunk => { length += chunk.length }).on('end', () => done(null, length)).on('error', done)
+})
+app.addHook('onSend', async (_request, reply) => { reply.header('x-process', process.pid) })
+app.get<{ Querystring: { ms: string } }>('/work', async ({ query }) => {
+  const ms = Number(query.ms)
+  if (ms > 0) await sleep(ms)
+  return { padding: PADDING }
+})
+app.post('/upload', async ({ body }) => ({ length: body }))
+
+if (drainByHand !== undefined) {
+  process.once('SIGTERM', async () => {
+    leaving = true
+    app.log.info('SIGTERM: draining by hand')
+    await sleep(drainByHand)
+    app.log.info('drained by hand')
+    await app.close()
+    process.exit(0)
+  })
+}
+app.listen({ port: 0, host: '127.0.0.1' })
