@@ -16,6 +16,9 @@
 //   curl -i localhost:8080/healthz/ready
 //
 // It answers 200, and one `info` line tells how long the outage was.
+//
+// End it with `kill`, as a deployment would: `ready` fails, requests are served for another 5 s, then it closes and exits
+// with 0. Ctrl-C ends it at once.
 import Fastify from 'fastify'
 import healthz, { HealthError } from 'fastify-healthz'
 
@@ -38,7 +41,8 @@ app.register(healthz, {
       throw new HealthError("Can't connect to the database", { cause })
     }
   },
-  noLog: true
+  noLog: true,
+  shutdown: true
 })
 
 app.post('/database/down', async () => {

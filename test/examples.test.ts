@@ -74,7 +74,6 @@ interface Container {
   startupProbe: Probe
   livenessProbe: Probe
   readinessProbe: Probe
-  lifecycle: { preStop: { sleep?: { seconds: number }, exec?: { command: string[] } } }
   resources: { requests: object, limits: object }
   securityContext: object
 }
@@ -116,7 +115,7 @@ for (const { file, kinds, news } of manifests) {
     const [workload, service, route] = documents.map(document => document.toJS()) as [Workload, Service, Route?]
     const { metadata: { labels }, spec: pod } = workload.spec.template
     const [container] = pod.containers
-    const { startupProbe, livenessProbe, readinessProbe, lifecycle: { preStop } } = container
+    const { startupProbe, livenessProbe, readinessProbe } = container
     const probes = Object.entries({ startupProbe, livenessProbe, readinessProbe })
     const budget = ({ periodSeconds, failureThreshold }: Probe) => periodSeconds * failureThreshold
 
@@ -166,13 +165,13 @@ for (const { file, kinds, news } of manifests) {
       if (rollingParams !== undefined) t.ok(rollingParams.timeoutSeconds > budget(startupProbe), 'within the rollout')
     })
 
-    t.test('SIGTERM waits until nobody sends requests any more, and leaves time to close', async t => {
-      const sleep = preStop.sleep?.seconds ?? Number(preStop.exec?.command[1])
-      const left = pod.terminationGracePeriodSeconds - sleep
-      if (preStop.exec !== undefined) t.equal(preStop.exec.command[0], 'sleep')
-      t.ok(sleep >= news)
-      t.ok(left >= 10)
-      t.match(text, `the ${sleep} s of preStop are in it: ${left} s are left`, 'as the comment says')
+    t.test('the drain outlasts the news of the end, and the pod is not killed before it has closed', async t => {
+      const [, option] = /`(shutdown: .+?)`/.exec(text) ?? []
+      const delay = option === 'shutdown: true' ? 5 : Number(/delay: ([\d_]+)/.exec(option!)![1]!.replace('_', '')) / 1000
+      const inAll = delay + 10
+      t.ok(delay >= news)
+      t.ok(pod.terminationGracePeriodSeconds >= inAll + 10)
+      t.match(text, `${delay} s of drain and up to 10 s to close, after which the service ends itself. ${inAll} s in all`, 'as the comment says')
     })
 
     t.test('the service needs no privileges, and asks for little', async t => {
