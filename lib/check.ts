@@ -79,12 +79,9 @@ export class CheckRunner {
     return this.#refresh()
   }
 
-  /** Starts to run in the background, where that is what it does. */
+  /** Starts to run in the background, where that is what it does. A second call does nothing. */
   start (): void {
-    const { interval } = this.plan
-    if (interval === undefined || this.#stopped) return
-    this.#interval = this.#time.start(() => this.start(), interval, true)
-    this.#refresh()
+    if (this.#interval === undefined && !this.#stopped) this.#tick()
   }
 
   /** Starts no run any more, and tells nothing any more. Those who wait for a run still get its result. */
@@ -92,6 +89,13 @@ export class CheckRunner {
     this.#stopped = true
     this.#observer = undefined
     this.#time.cancel(this.#interval)
+  }
+
+  #tick (): void {
+    const { interval } = this.plan
+    if (interval === undefined) return
+    this.#interval = this.#time.start(() => this.#tick(), interval, true)
+    this.#refresh()
   }
 
   #refresh (): Result | Promise<Result> {

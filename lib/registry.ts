@@ -6,7 +6,7 @@ import type { Probe } from './probe.js'
 /** The probes by name. */
 export class Registry {
   readonly #probes: ReadonlyMap<string, Probe>
-  #started = false
+  #state: 'new' | 'started' | 'stopped' = 'new'
 
   constructor (probes: Iterable<Probe>, private readonly off: readonly string[]) {
     this.#probes = new Map([...probes].map(probe => [probe.name, probe]))
@@ -33,19 +33,20 @@ export class Registry {
     if (probe.passedForGood) throw healthzError('HEALTHZ_ERR_STARTUP_PASSED', name)
     if (probe.get(name) !== undefined) throw healthzError('HEALTHZ_ERR_CHECK_EXISTS', probe.name, name)
     probe.add(check)
-    if (this.#started) check.start()
+    if (this.#state === 'started') check.start()
+    if (this.#state === 'stopped') check.stop()
     return () => probe.remove(check)
   }
 
   /** The checks that run in the background begin; one that is added later begins at once. */
   start (): void {
-    this.#started = true
+    this.#state = 'started'
     for (const probe of this.probes) probe.start()
   }
 
-  /** No check runs any more. */
+  /** No check runs any more, nor one that is added later. */
   stop (): void {
-    this.#started = false
+    this.#state = 'stopped'
     for (const probe of this.probes) probe.stop()
   }
 

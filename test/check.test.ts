@@ -184,7 +184,7 @@ t.test('the wait for a run that hangs doubles with each one given up, and with t
     await time.advance(1)
     t.type(check.run(), Promise, `1 ms after ${wait}`)
     t.equal(calls, before + 1)
-    await time.advance(-1)
+    time.block(-1)
   }
   await time.advance(800)
   t.strictSame(told.filter(([what]) => what === 'stuck'), [['stuck', 3]], 'which is told once')
@@ -306,6 +306,17 @@ t.test('a check in the background runs at its interval, and asking reads the las
   check.stop()
   await time.advance(50_000)
   t.equal(calls, 2)
+  t.equal(time.timers, 0)
+})
+
+t.test('a check in the background that is started twice runs as often as one', async t => {
+  let calls = 0
+  const { check, time } = runner(() => { calls++ }, { interval: 1000 })
+  check.start()
+  check.start()
+  await time.advance(5000)
+  t.equal(calls, 6)
+  check.stop()
   t.equal(time.timers, 0)
 })
 

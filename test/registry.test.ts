@@ -57,6 +57,14 @@ t.test('checks in the background begin with the registry, or at once when it run
   t.equal(time.timers, 0)
 })
 
+t.test('a check that is added when all has ended runs for nobody', async t => {
+  const { probe, runner } = probeOf()
+  const registry = new Registry([probe], [])
+  registry.stop()
+  registry.add(probe, runner('a', () => t.fail('ran')))
+  t.match(probe.run(), { problem: { status: 503, title: 'a: not checked yet' } })
+})
+
 t.test('a snapshot has every probe by name', async t => {
   const { probe } = probeOf('__proto__')
   t.strictSame(Object.entries(new Registry([probe], []).snapshot()), [['__proto__', { outcome: 'unknown', checks: {} }]])

@@ -36,7 +36,8 @@ export class FakeTime implements Time {
       next.callback()
       await setImmediate()
     }
-    this.#now = until
+    // A callback may have blocked past it.
+    this.#now = Math.max(this.#now, until)
   }
 
   /** Goes on without letting anything else run, as while a check blocks the event loop. */
