@@ -61,16 +61,23 @@ export class Lifecycle {
     this.#to('closed')
   }
 
-  /** What a probe answers without asking its checks, because of where the app is. */
+  /** It closes, or has closed. */
+  get closing (): boolean {
+    return this.#closing
+  }
+
+  /**
+   * What a probe answers without asking its checks, because of where the app is: what they need isn't there yet, or is
+   * closing too. A pod that starts or ends as it should must not be killed for that.
+   */
   answer (probe: string): Problem | undefined {
-    // A pod that starts or ends as it should must not be killed for a check whose database isn't there yet, or no more.
-    if (probe === 'live') return this.#state === 'starting' || this.#closing ? PASS : undefined
-    if (probe === 'ready' && this.#state !== 'serving') return this.#state === 'starting' ? STARTING : SHUTTING_DOWN
-    if (probe === 'startup' && this.#state === 'starting') return STARTING
-    return undefined
+    if (this.#state === 'starting') return probe === 'live' ? PASS : STARTING
+    if (this.#closing) return probe === 'live' ? PASS : SHUTTING_DOWN
+    return this.#state === 'draining' && probe === 'ready' ? SHUTTING_DOWN : undefined
   }
 
   async #startDrain (delay: number, signal?: string): Promise<void> {
+    if (this.#state === 'closed') return
     const began = this.time.now()
     this.#to('draining')
     this.observer.drainBegan(delay, signal)

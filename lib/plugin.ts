@@ -28,7 +28,7 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
   const time = systemTime
   const log = new HealthzLog(fastify.log)
   const events = new Events(fastify, log, time)
-  const connections = new Connections(fastify)
+  const connections = Connections.of(fastify)
   const lifecycle = new Lifecycle(time, {
     stateChanged: (from, to, lastedMs) => events.stateChanged(from, to, lastedMs),
     drainBegan (delay, signal) {
@@ -59,22 +59,23 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
   })
   // Traffic can come from here on; without a port of their own no probe is asked before.
   fastify.addHook('onListen', async () => { lifecycle.serve() })
+  let leave: (() => void) | undefined
   fastify.addHook('preClose', async () => {
     lifecycle.close()
+    registry.stop()
     connections.endAll()
     // Called when every `onClose` hook has run, those after ours included.
-    if (listener !== undefined) fastify.close(() => { listener!.close() })
+    fastify.close(() => {
+      listener?.close()
+      leave?.()
+    })
   })
   fastify.addHook('onClose', async () => {
-    registry.stop()
     connections.forget()
     lifecycle.closed()
   })
 
-  if (shutdown !== undefined) {
-    const leave = closeOnSignal({ ...shutdown, app: fastify, lifecycle, log })
-    fastify.addHook('onClose', async () => { leave() })
-  }
+  if (shutdown !== undefined) leave = closeOnSignal({ ...shutdown, app: fastify, lifecycle, log })
 
   const served = { probes, root: prefix, noLog, details: new Details(settings.details, timeout, time, log), routeOptions }
   if (listen !== undefined) listener = await Listener.open(fastify, listen, served, log)

@@ -72,10 +72,14 @@ export class Probe {
   }
 
   /** Runs one of the checks alone. Its failure fails the answer, critical or not. */
-  async runOne (check: CheckRunner): Promise<Outcome> {
-    const result = await check.run()
+  runOne (check: CheckRunner): Outcome | Promise<Outcome> {
     const { plan } = check
-    return { problem: verdict(this.name, [[{ ...plan, critical: true }, result]]), checks: [[plan, result]] }
+    const judge = (result: Result): Outcome => {
+      const problem = this.lifecycle.answer(this.name) ?? verdict(this.name, [[{ ...plan, critical: true }, result]])
+      return { problem, checks: [[plan, result]] }
+    }
+    const result = this.lifecycle.answer(this.name) === undefined ? check.run() : check.last
+    return result instanceof Promise ? result.then(judge) : judge(result)
   }
 
   snapshot (): ProbeSnapshot {
@@ -91,22 +95,23 @@ export class Probe {
   #judge (checks: readonly CheckRunner[], results: readonly Result[], leftOut?: ReadonlySet<string>): Outcome {
     const checked = checks.map(({ plan }, i) => [plan, results[i]!] as const)
     const problem = this.#answer() ?? verdict(this.name, checked)
-    if (leftOut === undefined) this.#remember(problem)
+    if (leftOut === undefined) this.#remember(problem, checks)
     return { problem, checks: checked }
   }
 
-  #remember (problem: Problem): void {
+  #remember (problem: Problem, checks: readonly CheckRunner[]): void {
     const to = problem === PASS ? 'pass' : 'fail'
+    // A check that was added while these ran has yet to pass.
+    if (this.name === 'startup' && to === 'pass' && this.#checks.every(check => checks.includes(check))) {
+      this.#passedForGood = true
+      this.stop()
+    }
     const from = this.#outcome
     if (from === to) return
     const now = this.time.now()
     const lastedMs = now - this.#changedAt
     this.#outcome = to
     this.#changedAt = now
-    if (this.name === 'startup' && to === 'pass') {
-      this.#passedForGood = true
-      this.stop()
-    }
     this.events.probeChanged({ probe: this.name, from, to, lastedMs, ...(to === 'fail' && { title: problem.title }) })
   }
 }

@@ -17,15 +17,16 @@ function lifecycleOf () {
 t.test('each state tells what probes answer whatever their checks say', async t => {
   const { lifecycle } = lifecycleOf()
   const titles = () => ['live', 'ready', 'startup', 'deep'].map(probe => lifecycle.answer(probe)?.title)
-  t.strictSame(titles(), ['OK', 'Starting', 'Starting', undefined])
+  t.strictSame(titles(), ['OK', 'Starting', 'Starting', 'Starting'])
   lifecycle.serve()
   t.strictSame(titles(), [undefined, undefined, undefined, undefined])
   lifecycle.drain(5)
   t.strictSame(titles(), [undefined, 'Shutting down', undefined, undefined], 'a drain is no reason for live not to look')
   lifecycle.close()
-  t.strictSame(titles(), ['OK', 'Shutting down', undefined, undefined], 'a close is')
+  t.strictSame(titles(), ['OK', 'Shutting down', 'Shutting down', 'Shutting down'], 'a close is')
+  t.ok(lifecycle.closing)
   lifecycle.closed()
-  t.strictSame(titles(), ['OK', 'Shutting down', undefined, undefined])
+  t.strictSame(titles(), ['OK', 'Shutting down', 'Shutting down', 'Shutting down'], 'no check runs any more')
   t.equal(lifecycle.answer('live'), PASS)
 })
 
@@ -81,6 +82,15 @@ t.test('a close ends a drain at once, and one that is begun in a close is waited
   t.notOk(over)
   await second.time.advance(1)
   t.ok(over)
+})
+
+t.test('there is nothing to drain when the app has closed', async t => {
+  const { lifecycle, time, told } = lifecycleOf()
+  lifecycle.closed()
+  told.length = 0
+  await lifecycle.drain(5000)
+  t.strictSame(told, [])
+  t.equal(time.timers, 0)
 })
 
 t.test('a drain without delay is over at once, and one while the app boots keeps it from serving', async t => {

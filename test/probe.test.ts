@@ -75,6 +75,21 @@ t.test('the startup probe, once it has passed, passes without running anything',
   t.strictSame(changes.filter(({ kind }) => kind === 'probe').map(({ from, to }) => [from, to]), [['unknown', 'fail'], ['fail', 'pass']])
 })
 
+t.test('a startup probe does not latch past a check that was added while it ran', async t => {
+  const { probe, add } = probeOf('startup')
+  const gate = deferred()
+  add('a', () => gate.promise)
+  const under = probe.run()
+  const b = add('b', () => false)
+  gate.resolve()
+  t.match(await under, { problem: PASS })
+  t.notOk(probe.passedForGood)
+  t.match(await probe.run(), { problem: { title: 'b: failed' } })
+  probe.remove(b)
+  t.match(await probe.run(), { problem: PASS })
+  t.ok(probe.passedForGood)
+})
+
 t.test('another probe does not pass for good', async t => {
   const { probe, add } = probeOf('ready')
   let answer = true
@@ -126,6 +141,13 @@ t.test('one check alone fails the answer even if it is not critical', async t =>
   const b = add('b', () => false, { critical: false })
   t.match(await probe.runOne(b), { problem: { status: 503, title: 'b: failed' }, checks: [[{ name: 'b', critical: false }, { outcome: 'fail' }]] })
   t.strictSame(changes.map(({ kind }) => kind), ['check'], 'and says nothing about the probe')
+})
+
+t.test('one check alone does not run when the app is not there for it', async t => {
+  const { probe, add, lifecycle } = probeOf()
+  const a = add('a', () => t.fail('ran'))
+  lifecycle.close()
+  t.match(await probe.runOne(a), { problem: { status: 503, title: 'Shutting down' }, checks: [[{}, { reason: 'unchecked' }]] })
 })
 
 t.test('a check that is added or removed while a probe runs changes the next run, not this one', async t => {
