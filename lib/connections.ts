@@ -12,6 +12,8 @@ interface Exchange { readonly response: ServerResponse, readonly socket: Socket,
 /** `_httpMessage` is the response that is under way; `http-terminator` and others go by it as well. */
 type HttpSocket = Socket & { _httpMessage?: ServerResponse | null }
 
+const known = new WeakMap<Server, Connections>()
+
 /**
  * The connections of the app's server, which have to end before it can close without breaking a request. What is added
  * to a service that doesn't drain is once for a connection, never for a request.
@@ -21,7 +23,14 @@ export class Connections {
   readonly #sessions = new Set<ServerHttp2Session>()
   readonly #subscribed = new Map<string, (message: unknown) => void>()
 
-  constructor (private readonly app: FastifyInstance) {
+  /** Those of the app's server, which several scopes of the app may ask for. */
+  static of (app: FastifyInstance): Connections {
+    let connections = known.get(app.server)
+    if (connections === undefined) known.set(app.server, connections = new Connections(app))
+    return connections
+  }
+
+  private constructor (private readonly app: FastifyInstance) {
     const { server } = app
     keep(this.#sockets, server, server instanceof TlsServer ? 'secureConnection' : 'connection')
     keep(this.#sessions, server, 'session')
@@ -63,10 +72,12 @@ export class Connections {
   #on (channel: string, act: (exchange: Exchange) => void): void {
     if (this.#subscribed.has(channel)) return
     const { server } = this.app
-    const ports = this.app.addresses().map(address => (address as AddressInfo).port)
     const listener = (message: unknown) => {
       const exchange = message as Exchange
-      if (exchange.server === server || ports.includes(exchange.socket.localPort!)) act(exchange)
+      const { localPort } = exchange.socket
+      // On a unix socket there is no port.
+      const ours = localPort !== undefined && this.app.addresses().some(address => (address as AddressInfo).port === localPort)
+      if (exchange.server === server || ours) act(exchange)
     }
     this.#subscribed.set(channel, listener)
     subscribe(channel, listener)

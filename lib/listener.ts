@@ -25,6 +25,7 @@ export class Listener {
     let requests = 0
     const own = Fastify({
       loggerInstance: app.log,
+      childLoggerFactory: app.childLoggerFactory,
       // The older versions of Fastify 5 have none.
       logController: LogController && new LogController({ requestIdLogLabel, disableRequestLogging }),
       genReqId: () => `healthz-${(++requests).toString(36)}`

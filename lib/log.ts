@@ -82,6 +82,11 @@ export class HealthzLog {
     this.#write('fatal', { err }, 'an error was thrown out of the event loop: closing, to exit with 1')
   }
 
+  /** `fatal`: the same while the process ends already. */
+  uncaughtAtEnd (err: unknown): void {
+    this.#write('fatal', { err }, 'an error was thrown out of the event loop while the process ends: exiting at once')
+  }
+
   /** `error`: the process is told to end for a second time. */
   secondSignal (signal: string): void {
     this.#write('error', { signal }, `second ${signal}: exiting at once`)

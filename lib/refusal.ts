@@ -1,7 +1,7 @@
 import { healthzError, show } from './errors.js'
 
 /** The longest that a timer of Node's takes; a longer one would fire at once. */
-const MAX_MS = 2 ** 31 - 1
+export const MAX_MS = 2 ** 31 - 1
 
 /** @throws HEALTHZ_ERR_OPTION_INVALID */
 export function refuse (option: string, expected: string, got: unknown): never {

@@ -64,10 +64,11 @@ export async function routes (fastify: FastifyInstance, options: RoutesOptions):
       handler (request, reply) { send(reply, kept(request)!) }
     })
     fastify.route({ ...route, method: others, schema: HIDDEN, onRequest: refuseMethod, handler: refuseMethod })
-    if (details.everAllowed) {
+    // Below the root there are the app's own paths.
+    if (details.everAllowed && probe.path !== '/') {
       fastify.route({
         ...route,
-        url: `${probe.path.replace(/\/$/, '')}/:check`,
+        url: `${probe.path}/:check`,
         method: 'GET',
         exposeHeadRoute: true,
         schema: HIDDEN,

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Lifecycle } from './lifecycle.js'
 import { HealthzLog } from './log.js'
 import type { ShutdownSettings } from './options.js'
+import { MAX_MS } from './refusal.js'
 
 /** An app that asked to be closed when the process is told to end. */
 interface Member extends ShutdownSettings {
@@ -39,11 +40,11 @@ export function closeOnSignal (member: Member): () => void {
     const all = [...members]
     const signals = new Set<AllEvents>(all.flatMap(({ signals }) => signals))
     ;({ uninstall } = closeWithGrace({
-      delay: Math.max(...all.map(({ delay, timeout }) => delay + timeout)),
+      delay: Math.min(MAX_MS, Math.max(...all.map(({ delay, timeout }) => delay + timeout))),
       logger: false,
       skip: EVENTS.filter(event => !signals.has(event)),
       onSecondSignal: signal => tell(log => log.secondSignal(signal)),
-      onSecondError: error => tell(log => log.uncaught(error)),
+      onSecondError: error => tell(log => log.uncaughtAtEnd(error)),
       onTimeout: ms => tell(log => log.notClosed(ms))
     }, end))
   }
@@ -66,8 +67,10 @@ async function end (cause: { signal?: Signals, err?: Error }): Promise<void> {
   const failed = 'err' in cause
   if (failed) tell(log => log.uncaught(cause.err))
   const closed = await Promise.all(ending.map(async ({ app, lifecycle, delay, log }) => {
-    const atOnce = failed || cause.signal === 'SIGINT' || lifecycle.state === 'starting'
-    await lifecycle.drain(atOnce ? 0 : delay, cause.signal)
+    const atOnce = failed || cause.signal === 'SIGINT' || lifecycle.state === 'starting' || lifecycle.closing
+    const drained = lifecycle.drain(atOnce ? 0 : delay, cause.signal)
+    // One that is under way already ends with the close.
+    if (!atOnce) await drained
     return app.close().then(() => true, (error: unknown) => { log.closeFailed(error) })
   }))
   // close-with-grace exits with 1 when this throws, and otherwise only for an error that is truthy.

@@ -1,7 +1,11 @@
 import { Agent, createServer, get } from 'node:http'
 import { connect, type ClientHttp2Session } from 'node:http2'
+import { channel } from 'node:diagnostics_channel'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
@@ -137,6 +141,47 @@ t.test('a server made by a serverFactory, and one without a port, drain as well'
   await idle.healthz.drain(0)
   await idle.close()
   t.equal(idle.healthz.state, 'closed')
+})
+
+t.test('on a unix socket a drain ends the connections of its own server only', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'healthz-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const apps = await Promise.all(['a', 'b'].map(async name => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    app.register(healthz)
+    app.get('/', async () => 'served')
+    await app.listen({ path: join(folder, name) })
+    return app
+  }))
+  apps[0]!.healthz.drain(60_000)
+  const connection = async (name: string) => {
+    const [response] = await once(get({ agent: new Agent({ keepAlive: true }), socketPath: join(folder, name) }), 'response')
+    response.resume()
+    await once(response, 'end')
+    return response.headers.connection
+  }
+  t.equal(await connection('a'), 'close')
+  t.equal(await connection('b'), 'keep-alive')
+})
+
+t.test('many scopes of an app share what is known of its connections, and nothing is left when it has closed', async t => {
+  const warned = (warning: Error) => t.fail(warning.message)
+  process.on('warning', warned)
+  t.teardown(() => process.removeListener('warning', warned))
+  const app = Fastify()
+  for (let i = 0; i < 20; i++) app.register(async scope => { scope.register(healthz) }, { prefix: `/${i}` })
+  await app.ready()
+  t.ok(app.server.listenerCount('connection') < 5)
+  await new Promise(resolve => setImmediate(resolve))
+  await app.close()
+
+  const closed = Fastify()
+  closed.register(healthz)
+  await closed.ready()
+  await closed.close()
+  await closed.healthz.drain()
+  t.notOk(channel('http.server.request.start').hasSubscribers)
 })
 
 async function http2 (app: FastifyInstance): Promise<{ session: ClientHttp2Session, away: Promise<unknown> }> {

@@ -111,14 +111,20 @@ t.test('for anybody else there is no difference between a check that exists and 
 })
 
 t.test('with another path for the probe, or without a prefix, the path of a check follows, and a 404 is the app\'s', async t => {
-  for (const options of [{ paths: { ready: '/readyz' } }, { prefix: '', paths: { ready: '/readyz' } }, { paths: { ready: '/' } }] as const) {
-    const path = options.paths.ready === '/' ? '' : '/readyz'
+  const path = '/readyz'
+  for (const options of [{ paths: { ready: path } }, { prefix: '', paths: { ready: path } }]) {
     const { app } = await serve(t, { ...options, details: true })
     t.equal((await app.inject(`${path}/disk`)).json().title, 'OK')
     t.match((await app.inject(`${path}/nobody`)).json(), { error: 'Not Found', statusCode: 404 })
     const stranger = await serve(t, { ...options, details: () => false })
     t.match((await stranger.app.inject(`${path}/disk`)).json(), { error: 'Not Found', message: `Route GET:${path}/disk not found` })
   }
+})
+
+t.test('the checks of a probe at the root have no paths, as those are the app\'s', async t => {
+  const { app } = await serve(t, { paths: { ready: '/' }, details: true })
+  t.equal((await app.inject('/')).json().title, 'database: away')
+  t.equal((await app.inject('/disk')).json().error, 'Not Found')
 })
 
 t.test('the function sees the request and decides for each', async t => {

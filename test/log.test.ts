@@ -75,6 +75,7 @@ t.test('each line of the plugin has its level, its words and its bindings', asyn
   log.listening({ address: '0.0.0.0', family: 'IPv4', port: 9090 })
   log.signalShared('SIGINT')
   log.uncaught(error)
+  log.uncaughtAtEnd(error)
   log.secondSignal('SIGTERM')
   log.closeFailed(error)
   log.notClosed(15_000)
@@ -94,6 +95,7 @@ t.test('each line of the plugin has its level, its words and its bindings', asyn
     ['info', { address: '0.0.0.0', port: 9090 }, 'Probes listening at http://0.0.0.0:9090'],
     ['warn', { signal: 'SIGINT' }, 'SIGINT has another listener besides ours, which may end the process before it has drained'],
     ['fatal', { err: error }, 'an error was thrown out of the event loop: closing, to exit with 1'],
+    ['fatal', { err: error }, 'an error was thrown out of the event loop while the process ends: exiting at once'],
     ['error', { signal: 'SIGTERM' }, 'second SIGTERM: exiting at once'],
     ['error', { err: error }, 'closing failed: exiting with 1'],
     ['error', { afterMs: 15_000 }, 'not closed after 15 s: exiting at once']

@@ -58,6 +58,31 @@ t.test('on SIGINT, and on a signal while it boots, the app closes without a dela
   t.ok(messages(booting.lines).includes('closed'))
 })
 
+t.test('a drain that is under way is cut short by SIGINT and by an error, and a close by hand waits for none', async t => {
+  const drains = "app.addHook('onListen', () => { app.healthz.drain(60_000) })"
+  const interrupted = service(t, true, { more: drains })
+  await interrupted.line('up')
+  interrupted.kill('SIGINT')
+  t.match(await interrupted.exit, { code: 0 })
+  const failed = service(t, true, { more: `${drains}; app.addHook('onListen', () => { setImmediate(() => { throw new Error('boom') }) })` })
+  t.match(await failed.exit, { code: 1 })
+  t.ok(messages(failed.lines).includes('closed'))
+
+  const byHand = service(t, { delay: 60_000 }, {
+    more: "app.addHook('onListen', () => { app.close() }); app.addHook('onClose', async () => { say('closing'); await new Promise(resolve => setTimeout(resolve, 200)) })"
+  })
+  await byHand.line('closing')
+  byHand.kill('SIGTERM')
+  t.match(await byHand.exit, { code: 0 }, 'our listener is there until the last hook has run')
+})
+
+t.test('a timeout may be as long as a timer takes', async t => {
+  const child = service(t, { delay: 100, timeout: 2 ** 31 - 1 })
+  await child.line('up')
+  child.kill('SIGTERM')
+  t.match(await child.exit, { code: 0, stderr: '' })
+})
+
 t.test('a second signal exits at once with 1', async t => {
   const child = service(t, { delay: 60_000 })
   await child.line('up')
