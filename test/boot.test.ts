@@ -5,7 +5,7 @@ import { startService } from './helpers/service.js'
 
 t.test('with a port of their own the probes tell of a boot of 3 s: startup says Starting, then passes, and live never fails', async t => {
   const child = startService(t, `
-    const app = Fastify({ logger: true })
+    const app = Fastify({ logger: { stream } })
     app.register(healthz, { listen: { port: 0, host: '127.0.0.1' }, live: () => app.hasDecorator('database'), noLog: true })
     app.register(async () => {
       await new Promise(resolve => setTimeout(resolve, 3000))
@@ -31,7 +31,7 @@ t.test('with a port of their own the probes tell of a boot of 3 s: startup says 
 
 t.test('a liveness probe without a startup probe passes all through a slow boot', async t => {
   const child = startService(t, `
-    const app = Fastify({ logger: true })
+    const app = Fastify({ logger: { stream } })
     app.register(healthz, { listen: { port: 0, host: '127.0.0.1' }, live: () => app.hasDecorator('database'), noLog: true })
     app.register(async () => {
       await new Promise(resolve => setTimeout(resolve, 1000))

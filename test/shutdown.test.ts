@@ -15,7 +15,7 @@ const listeners = () => EVENTS.map(event => process.listenerCount(event))
 /** A service with these options that says when it is up, and when its onClose hook has run. */
 function service (t: Test, shutdown: unknown, { more = '', logger = true } = {}) {
   return startService(t, `
-    const app = Fastify({ logger: ${logger} })
+    const app = Fastify({ logger: ${logger} && { stream } })
     app.register(healthz, { shutdown: ${JSON.stringify(shutdown)}, noLog: true })
     app.addHook('onClose', async () => { app.log.info('closed') })
     ${more}
@@ -106,7 +106,7 @@ t.test('an app that does not close is ended at delay and timeout', async t => {
 t.test('several apps drain side by side, and all have closed before the exit, whichever is done first', async t => {
   for (const delays of [[50, 300], [300, 50]]) {
     const child = startService(t, `
-      const log = require('pino')()
+      const log = require('pino')(stream)
       for (const [name, delay] of Object.entries(${JSON.stringify({ one: delays[0], two: delays[1] })})) {
         const app = Fastify({ loggerInstance: log.child({ name }) })
         app.register(healthz, { shutdown: { delay } })
@@ -129,7 +129,7 @@ t.test('an app that was closed by hand is out of it, and the other keeps its own
     const one = Fastify()
     one.register(healthz, { shutdown: { delay: 60_000 } })
     await one.listen({ port: 0, host: '127.0.0.1' })
-    const two = Fastify({ logger: true })
+    const two = Fastify({ logger: { stream } })
     two.register(healthz, { shutdown: { delay: 50 } })
     await two.listen({ port: 0, host: '127.0.0.1' })
     await one.close()
@@ -176,7 +176,7 @@ t.test('a second error, while it closes, is told and exits at once', async t => 
 
 t.test('an app whose close fails is told about, keeps no other from closing, and makes the exit code 1', async t => {
   const child = startService(t, `
-    const log = require('pino')()
+    const log = require('pino')(stream)
     for (const name of ['one', 'two']) {
       const app = Fastify({ loggerInstance: log.child({ name }) })
       app.register(healthz, { shutdown: { delay: 0 } })

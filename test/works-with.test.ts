@@ -60,7 +60,7 @@ t.test('a server with http2 over TLS answers probes over both, and drains', asyn
 
 t.test('close-with-grace wired by hand drains before it closes', async t => {
   const child = startService(t, `
-    const app = Fastify({ logger: true })
+    const app = Fastify({ logger: { stream } })
     app.register(healthz)
     require('close-with-grace')({ delay: 10_000 }, async ({ err }) => {
       if (!err) await app.healthz.drain(200)

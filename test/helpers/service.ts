@@ -7,12 +7,13 @@ import type { LogLine } from './log.js'
 const PRELUDE = `
   const Fastify = require('fastify')
   const healthz = require('./lib/index.js')
-  const say = (msg, rest) => { process.stdout.write(JSON.stringify({ msg, ...rest }) + '\\n') }
+  const stream = { write (line) { require('node:fs').writeSync(1, line) } }
+  const say = (msg, rest) => { stream.write(JSON.stringify({ msg, ...rest }) + '\\n') }
 `
 
 /**
  * A process of its own, with the plugin from its sources; everything that it writes to stdout is lines of JSON.
- * pino writes when it can: only lines of one logger are sure to come in their order.
+ * pino by itself writes when it can, and what is left when the process exits, in no sure order: give it `stream`.
  */
 export function startService (t: Test, program: string) {
   const child = spawn(process.execPath, [...process.execArgv, '--eval', `${PRELUDE};(async () => {${program}})()`], {
