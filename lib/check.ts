@@ -199,8 +199,9 @@ export class CheckRunner {
   }
 
   #noteOverrun (blockedMs: number): void {
+    if (blockedMs <= this.plan.timeout) return
     const now = this.#time.now()
-    if (blockedMs <= this.plan.timeout || now - this.#overranAt < MINUTE) return
+    if (now - this.#overranAt < MINUTE) return
     this.#overranAt = now
     this.#observer?.overran(this.plan, blockedMs)
   }
