@@ -1,4 +1,4 @@
-import { causeOf, isThenable, judge, judgeError, type Judgement, type Result, TIMED_OUT, UNCHECKED } from './result.js'
+import { causeOf, isThenable, judge, judgeError, type Judgement, judgeTimeout, type Result, UNCHECKED } from './result.js'
 import { Run } from './run.js'
 import type { Time } from './time.js'
 
@@ -164,8 +164,8 @@ export class CheckRunner {
     run.state = 'late'
     this.#outstanding.add(run)
     this.#lateAt = this.#time.now()
-    this.#record(run, TIMED_OUT)
     const { probe, name, timeout } = this.plan
+    this.#record(run, judgeTimeout(timeout, run.awaiting))
     run.abort(new DOMException(`The ${probe} check "${name}" timed out after ${timeout} ms`, 'TimeoutError'))
     if (this.#outstanding.size === MAX_OUTSTANDING && !this.#toldStuck) {
       this.#toldStuck = true

@@ -7,8 +7,22 @@ export class Context implements CheckContext {
   readonly #run: Run
   #log: FastifyBaseLogger | undefined
 
-  constructor (readonly app: FastifyInstance, readonly probe: string, readonly check: string, run: Run) {
+  constructor (
+    readonly app: FastifyInstance,
+    readonly probe: string,
+    readonly check: string,
+    readonly timeout: number,
+    run: Run
+  ) {
     this.#run = run
+  }
+
+  get awaiting (): string | undefined {
+    return this.#run.awaiting
+  }
+
+  set awaiting (what: string | undefined) {
+    this.#run.awaiting = what
   }
 
   get signal (): AbortSignal {

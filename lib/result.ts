@@ -8,7 +8,7 @@ export interface Result {
    * anything else. `unchecked`: it runs in the background, and has no result yet.
    */
   readonly reason?: 'failed' | 'timeout' | 'unexpected' | 'unchecked'
-  /** The message of the `HealthError`, which is for the public. */
+  /** In words for the public: the message of the `HealthError`, or what a check that took too long was waiting for. */
   readonly message?: string
   /** What was thrown, for the log. */
   readonly error?: unknown
@@ -27,7 +27,7 @@ export const UNCHECKED: Result = Object.freeze({
 })
 const PASSED: Judgement = Object.freeze({ outcome: 'pass' })
 const GAVE_FALSE: Judgement = Object.freeze({ outcome: 'fail', reason: 'failed' })
-export const TIMED_OUT: Judgement = Object.freeze({ outcome: 'fail', reason: 'timeout' })
+const TIMED_OUT: Judgement = Object.freeze({ outcome: 'fail', reason: 'timeout' })
 
 export function isThenable (value: unknown): value is PromiseLike<unknown> {
   if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false
@@ -47,6 +47,11 @@ export function judgeError (error: unknown): Judgement {
     // A thrown thing that throws when it is looked at, e.g. a revoked Proxy.
   }
   return { outcome: 'fail', reason: 'unexpected', error }
+}
+
+/** A check took longer than its timeout in ms → failure, which says what it waited for if the check has told. */
+export function judgeTimeout (timeout: number, awaiting: unknown): Judgement {
+  return typeof awaiting === 'string' ? { ...TIMED_OUT, message: `no ${awaiting} within ${timeout} ms` } : TIMED_OUT
 }
 
 /** What tells one failure from another; the log hears of a new one. */

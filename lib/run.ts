@@ -6,6 +6,8 @@ export class Run {
   timer: unknown
   /** `late`: it took too long. What it still comes to is of no interest, but that it settles is. */
   state: 'running' | 'late' | 'settled' = 'running'
+  /** What the check says that it waits for. */
+  awaiting: string | undefined
   #aborted: DOMException | undefined
   #controller: AbortController | undefined
   #result: Promise<Result> | undefined

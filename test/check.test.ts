@@ -153,6 +153,19 @@ t.test('a signal is the same however often it is read, and aborted if it is read
   t.match(late!.reason, { name: 'TimeoutError', message: 'The ready check "database" timed out after 800 ms' })
 })
 
+t.test('a timeout tells what the check waited for at that moment', async t => {
+  const { check, time } = runner(async run => {
+    run.awaiting = 'free connection'
+    await null
+    run.awaiting = 'answer'
+    return deferred().promise
+  })
+  const result = check.run()
+  await null
+  time.advance(800)
+  t.match(await result, { outcome: 'fail', reason: 'timeout', message: 'no answer within 800 ms' })
+})
+
 t.test('while a run that took too long has not settled, its timeout is told at once and no other starts', async t => {
   let calls = 0
   const { check, time } = runner(() => { calls++; return new Promise(() => {}) })

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { HealthError } from '../lib/errors.js'
-import { causeOf, isThenable, judge, judgeError, type Result } from '../lib/result.js'
+import { causeOf, isThenable, judge, judgeError, judgeTimeout, type Result } from '../lib/result.js'
 
 t.test('only exactly false is no pass', async t => {
   t.strictSame(judge(false), { outcome: 'fail', reason: 'failed' })
@@ -12,6 +12,14 @@ t.test('a HealthError is expected, and anything else is not', async t => {
   t.strictSame(judgeError(error), { outcome: 'fail', reason: 'failed', message: 'away', error })
   for (const thrown of [new Error('away'), 'away', null, undefined]) {
     t.strictSame(judgeError(thrown), { outcome: 'fail', reason: 'unexpected', error: thrown })
+  }
+})
+
+t.test('a timeout says what the check waited for, if it has told', async t => {
+  const told = { outcome: 'fail', reason: 'timeout', message: 'no answer within 500 ms' }
+  t.strictSame(judgeTimeout(500, 'answer'), told)
+  for (const awaiting of [undefined, null, 1, Symbol('answer')]) {
+    t.strictSame(judgeTimeout(500, awaiting), { outcome: 'fail', reason: 'timeout' })
   }
 })
 

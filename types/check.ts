@@ -6,6 +6,13 @@ export interface CheckContext {
   readonly app: FastifyInstance
   /** Aborts when the check takes longer than its timeout, to be handed on to what can be aborted; made when it is read. */
   readonly signal: AbortSignal
+  /** How long this run may take, in ms: for what takes a time limit of its own instead of a signal. */
+  readonly timeout: number
+  /**
+   * What the check waits for, in words that may be shown to anybody; to be set by the check before it waits. With
+   * `'answer'` a timeout reads `no answer within 800 ms` instead of `timed out`. Default: none.
+   */
+  awaiting?: string | undefined
   /** The app's logger with the names of the probe and the check bound; made when it is read. */
   readonly log: FastifyBaseLogger
   /** The name of the probe that runs the check, e.g. `ready`. */
