@@ -1,6 +1,7 @@
 import { causeOf, isThenable, judge, judgeError, type Judgement, judgeTimeout, type Result, UNCHECKED } from './result.js'
 import { Run } from './run.js'
 import type { Time } from './time.js'
+import { Turn } from './turn.js'
 
 /** What a check is, once its options are read. Times are in ms. */
 export interface CheckPlan {
@@ -71,12 +72,12 @@ export class CheckRunner {
   }
 
   /**
-   * A result that may be told now: of a run that is under way, of a new one, or one that is still good.
-   * Never throws and never rejects. A check that answers synchronously is answered for synchronously.
+   * A result that may be told now: one that is still good, or that of a new run, or else the run that is under way.
+   * Never throws. A check that answers synchronously is answered for synchronously.
    */
-  run (): Result | Promise<Result> {
+  run (turn = new Turn(this.#time)): Result | Run {
     if (this.plan.interval !== undefined || this.#stopped) return this.last
-    return this.#refresh()
+    return this.#refresh(turn)
   }
 
   /** Starts to run in the background, where that is what it does. A second call does nothing. */
@@ -95,20 +96,20 @@ export class CheckRunner {
     const { interval } = this.plan
     if (interval === undefined) return
     this.#interval = this.#time.start(() => this.#tick(), interval, true)
-    this.#refresh()
+    this.#refresh(new Turn(this.#time))
   }
 
-  #refresh (): Result | Promise<Result> {
-    const now = this.#time.now()
+  #refresh (turn: Turn): Result | Run {
+    const now = turn.read()
     const last = this.#last
     if (last?.outcome === 'pass' && now - last.startedAt < this.plan.maxAge) return last
     const current = this.#current
     if (current !== undefined) {
-      if (current.state === 'running') return current.result
+      if (current.state === 'running') return current
       if (now - this.#lateAt < this.#patience()) return this.last
       this.#givenUp++
     }
-    return this.#start(now)
+    return this.#start(turn)
   }
 
   #patience (): number {
@@ -116,36 +117,49 @@ export class CheckRunner {
     return Math.min(PATIENCE * 2 ** this.#givenUp, MAX_PATIENCE)
   }
 
-  #start (now: number): Result | Promise<Result> {
+  #start (turn: Turn): Result | Run {
     if (this.#outstanding.size >= MAX_OUTSTANDING) {
       const [oldest] = this.#outstanding
       this.#outstanding.delete(oldest!)
     }
-    const run = new Run(now, this.#time.date())
+    const run = new Run(turn)
     this.#current = run
     let answer
     try {
       answer = this.#call(run)
-      if (isThenable(answer)) return this.#wait(run, answer)
+      if (isThenable(answer)) return this.#wait(run, answer, turn)
     } catch (error) {
-      return this.#settle(run, judgeError(error))
+      return this.#answerAtOnce(run, judgeError(error), turn)
     }
-    return this.#settle(run, judge(answer))
+    return this.#answerAtOnce(run, judge(answer), turn)
   }
 
-  #wait (run: Run, answer: PromiseLike<unknown>): Promise<Result> {
-    const { result } = run
-    run.timer = this.#time.start(() => this.#runOut(run), this.plan.timeout)
-    Promise.resolve(answer).then(
-      value => this.#settle(run, judge(value)),
-      error => this.#settle(run, judgeError(error))
-    )
-    this.#noteOverrun(this.#time.now() - run.startedAt)
+  #answerAtOnce (run: Run, judgement: Judgement, turn: Turn): Result {
+    const result = this.#settle(run, judgement, turn.read())
+    this.#noteOverrun(result.durationMs!, turn.now)
     return result
   }
 
-  #settle (run: Run, judgement: Judgement): Result {
-    this.#time.cancel(run.timer)
+  #wait (run: Run, answer: PromiseLike<unknown>, turn: Turn): Run {
+    this.#noteOverrun(turn.read() - run.startedAt, turn.now)
+    run.deadline = turn.deadline(this.plan.timeout).add(() => this.#runOut(run))
+    try {
+      Promise.resolve(answer).then(
+        value => this.#answerLater(run, judge(value)),
+        error => this.#answerLater(run, judgeError(error))
+      )
+    } catch (error) {
+      this.#answerLater(run, judgeError(error))
+    }
+    return run
+  }
+
+  #answerLater (run: Run, judgement: Judgement): void {
+    if (run.state === 'running') run.deadline!.end()
+    this.#settle(run, judgement, this.#time.now())
+  }
+
+  #settle (run: Run, judgement: Judgement, now: number): Result {
     const { state } = run
     run.state = 'settled'
     if (state !== 'settled' && this.#current === run) this.#current = undefined
@@ -155,17 +169,17 @@ export class CheckRunner {
     }
     this.#givenUp = 0
     this.#toldStuck = false
-    const result = this.#record(run, judgement)
-    if (run.timer === undefined) this.#noteOverrun(result.durationMs!)
-    return result
+    return this.#record(run, judgement, now)
   }
 
   #runOut (run: Run): void {
+    if (run.state !== 'running') return
+    run.deadline!.end()
     run.state = 'late'
     this.#outstanding.add(run)
     this.#lateAt = this.#time.now()
     const { probe, name, timeout } = this.plan
-    this.#record(run, judgeTimeout(timeout, run.awaiting))
+    this.#record(run, judgeTimeout(timeout, run.awaiting), this.#lateAt)
     run.abort(new DOMException(`The ${probe} check "${name}" timed out after ${timeout} ms`, 'TimeoutError'))
     if (this.#outstanding.size === MAX_OUTSTANDING && !this.#toldStuck) {
       this.#toldStuck = true
@@ -173,8 +187,7 @@ export class CheckRunner {
     }
   }
 
-  #record (run: Run, judgement: Judgement): Result {
-    const now = this.#time.now()
+  #record (run: Run, judgement: Judgement, now: number): Result {
     const before = this.#last?.outcome ?? 'unknown'
     const { startedAt, checkedAt } = run
     const result: Result = { ...judgement, startedAt, checkedAt, durationMs: now - startedAt }
@@ -198,9 +211,8 @@ export class CheckRunner {
     this.#causeAt = now
   }
 
-  #noteOverrun (blockedMs: number): void {
+  #noteOverrun (blockedMs: number, now: number): void {
     if (blockedMs <= this.plan.timeout) return
-    const now = this.#time.now()
     if (now - this.#overranAt < MINUTE) return
     this.#overranAt = now
     this.#observer?.overran(this.plan, blockedMs)

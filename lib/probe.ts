@@ -4,7 +4,9 @@ import type { CheckRunner } from './check.js'
 import type { Result } from './result.js'
 import type { Events } from './events.js'
 import type { Lifecycle } from './lifecycle.js'
+import { Run } from './run.js'
 import type { Time } from './time.js'
+import { Turn } from './turn.js'
 import { type Checked, PASS, reports, verdict } from './verdict.js'
 
 /** What a probe came to, and the results that it came from. */
@@ -64,11 +66,10 @@ export class Probe {
    */
   run (leftOut?: ReadonlySet<string>): Outcome | Promise<Outcome> {
     const checks = leftOut === undefined ? this.#checks : this.#checks.filter(({ plan }) => !leftOut.has(plan.name))
-    if (this.#answer() !== undefined) return this.#judge(checks, checks.map(({ last }) => last), leftOut)
-    const results = checks.map(check => check.run())
-    return results.some(result => result instanceof Promise)
-      ? Promise.all(results).then(settled => this.#judge(checks, settled, leftOut))
-      : this.#judge(checks, results as Result[], leftOut)
+    const judge = (results: readonly Result[]) => this.#judge(checks, results, leftOut)
+    if (this.#answer() !== undefined) return judge(checks.map(({ last }) => last))
+    const turn = new Turn(this.time)
+    return whenAll(checks.map(check => check.run(turn)), judge)
   }
 
   /** Runs one of the checks alone. Its failure fails the answer, critical or not. */
@@ -79,7 +80,7 @@ export class Probe {
       return { problem, checks: [[plan, result]] }
     }
     const result = this.lifecycle.answer(this.name) === undefined ? check.run() : check.last
-    return result instanceof Promise ? result.then(judge) : judge(result)
+    return whenAll([result], ([result]) => judge(result!))
   }
 
   snapshot (): ProbeSnapshot {
@@ -114,4 +115,21 @@ export class Probe {
     this.#changedAt = now
     this.events.probeChanged({ probe: this.name, from, to, lastedMs, ...(to === 'fail' && { title: problem.title }) })
   }
+}
+
+/** Judges the results when they are all there: at once if they are already. */
+function whenAll (runs: ReadonlyArray<Result | Run>, judge: (results: readonly Result[]) => Outcome): Outcome | Promise<Outcome> {
+  const results = [...runs] as Result[]
+  let left = 0
+  for (const run of runs) if (run instanceof Run) left++
+  if (left === 0) return judge(results)
+  return new Promise<readonly Result[]>(resolve => {
+    runs.forEach((run, i) => {
+      if (!(run instanceof Run)) return
+      run.then(result => {
+        results[i] = result
+        if (--left === 0) resolve(results)
+      })
+    })
+  }).then(judge)
 }

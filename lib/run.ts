@@ -1,25 +1,33 @@
 import type { Result } from './result.js'
+import type { Deadline, Turn } from './turn.js'
 
 /** One run of a check, from the call of its function until what that gave back settles, which may be never. */
 export class Run {
-  /** Runs out when the check takes too long. */
-  timer: unknown
+  /** In ms of the monotonic clock. */
+  readonly startedAt: number
+  /** In ms since the epoch. */
+  readonly checkedAt: number
+  /** When it takes too long, if it isn't over at once. */
+  deadline: Deadline | undefined
   /** `late`: it took too long. What it still comes to is of no interest, but that it settles is. */
   state: 'running' | 'late' | 'settled' = 'running'
   /** What the check says that it waits for. */
   awaiting: string | undefined
   #aborted: DOMException | undefined
   #controller: AbortController | undefined
-  #result: Promise<Result> | undefined
-  #resolve: ((result: Result) => void) | undefined
+  #result: Result | undefined
+  #listeners: Array<(result: Result) => void> | undefined
 
-  /** @param startedAt in ms of the monotonic clock */
-  constructor (readonly startedAt: number, readonly checkedAt: number) {}
+  constructor (turn: Turn) {
+    this.startedAt = turn.now
+    this.checkedAt = turn.date
+  }
 
-  /** For all who wait for this run; made when the first does. */
-  get result (): Promise<Result> {
-    this.#result ??= new Promise(resolve => { this.#resolve = resolve })
-    return this.#result
+  /** Calls back with the result, at once if there is one: it can be awaited, and costs no promise where it isn't. */
+  then (listener: (result: Result) => void): void {
+    if (this.#result !== undefined) listener(this.#result)
+    else if (this.#listeners === undefined) this.#listeners = [listener]
+    else this.#listeners.push(listener)
   }
 
   /** For the check; made when it is first read. */
@@ -30,7 +38,10 @@ export class Run {
   }
 
   resolve (result: Result): void {
-    this.#resolve?.(result)
+    this.#result = result
+    if (this.#listeners === undefined) return
+    for (const listener of this.#listeners) listener(result)
+    this.#listeners = undefined
   }
 
   abort (reason: DOMException): void {

@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks'
+
 /** The clock and the timers of the engine, handed in so that tests own time. */
 export interface Time {
   /** A monotonic clock, in ms: what durations are measured with. */

@@ -1,7 +1,9 @@
 import t from 'tap'
-import type { Result } from '../lib/result.js'
+import { Run } from '../lib/run.js'
 import { HealthError } from '../lib/errors.js'
+import { Turn } from '../lib/turn.js'
 import { deferred, runner } from './helpers/checks.js'
+import { FakeTime } from './helpers/time.js'
 
 const passed = { outcome: 'pass' } as const
 
@@ -125,7 +127,7 @@ t.test('at its timeout, and not before, a check has failed, and its signal is ab
       reject(run.signal.reason)
     })
   }))
-  const result = check.run() as Promise<Result>
+  const result = check.run() as Run
   result.then(({ reason }) => order.push(reason))
   await time.advance(799)
   t.strictSame(order, [])
@@ -134,6 +136,19 @@ t.test('at its timeout, and not before, a check has failed, and its signal is ab
   t.match(await result, { outcome: 'fail', reason: 'timeout', durationMs: 800 })
   t.strictSame(told, [['changed', 'unknown', 'fail', 800]])
   t.equal(time.timers, 0)
+})
+
+t.test('of checks that were started together, the timeout of one is nothing to those that have answered', async t => {
+  const time = new FakeTime()
+  const turn = new Turn(time)
+  const quick = runner(async () => {}, {}, time)
+  const hanging = runner(() => new Promise(() => {}), {}, time)
+  const results = [quick.check.run(turn), hanging.check.run(turn)]
+  t.equal(time.timers, 1)
+  await time.advance(800)
+  t.match(await Promise.all(results), [passed, { outcome: 'fail', reason: 'timeout', durationMs: 800 }])
+  t.match(quick.check.last, passed)
+  t.strictSame(quick.told, [['changed', 'unknown', 'pass', 0]])
 })
 
 t.test('a signal is the same however often it is read, and aborted if it is read too late', async t => {
@@ -192,10 +207,10 @@ t.test('the wait for a run that hangs doubles with each one given up, and with t
     t.match(check.run(), { reason: 'timeout' })
     t.equal(calls, before, `1 ms before ${wait}`)
     await time.advance(1)
-    t.type(check.run(), Promise)
+    t.type(check.run(), Run)
     t.equal(calls, before + 1, `at ${wait}`)
     await time.advance(1)
-    t.type(check.run(), Promise, `1 ms after ${wait}`)
+    t.type(check.run(), Run, `1 ms after ${wait}`)
     t.equal(calls, before + 1)
     time.block(-1)
   }
