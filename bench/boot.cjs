@@ -1,0 +1,19 @@
+// What it takes to load Fastify, and then to load and register a plugin, in ms: `node boot.cjs healthz`.
+const plugins = {
+  none () {},
+  empty: app => app.register(require('fastify-plugin')((_app, _options, done) => { done() }, { fastify: '5.x' })),
+  healthz: app => app.register(require(process.env.BENCH_PLUGIN ?? 'fastify-healthz')),
+  'under-pressure': app => app.register(require('@fastify/under-pressure'), { exposeStatusRoute: true })
+}
+
+const begin = performance.now()
+const Fastify = require('fastify')
+const loaded = performance.now()
+const app = Fastify()
+app.get('/', async () => ({ hello: 'world' }))
+const made = performance.now()
+plugins[process.argv[2]](app)
+app.ready(error => {
+  if (error) throw error
+  console.log(JSON.stringify({ fastify: loaded - begin, plugin: performance.now() - made }))
+})

@@ -1,0 +1,25 @@
+const COLUMNS = {
+  '#': ({ row }) => String(row),
+  'what was measured': ({ what }) => what,
+  figure: ({ figure = '' }) => figure,
+  against: ({ against = '' }) => against,
+  'its figure': ({ reference = '' }) => reference,
+  'ratio (95 %)': ({ ratio }) => ratio === undefined ? '' : `${fixed(ratio.median)} (${fixed(ratio.low)} to ${fixed(ratio.high)})`,
+  'requests/s': ({ rates = '' }) => rates,
+  target: ({ target = '' }) => target,
+  result: ({ result = '' }) => result
+}
+
+/** The table in Markdown, its columns aligned, so that it can be read as it is. */
+export function table (lines) {
+  const names = Object.keys(COLUMNS)
+  const cells = [names, ...lines.map(line => names.map(name => COLUMNS[name](line)))]
+  const widths = names.map((_, column) => Math.max(3, ...cells.map(row => row[column].length)))
+  const printed = cells.map(row => `| ${row.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |`)
+  printed.splice(1, 0, `|${widths.map(width => '-'.repeat(width + 2)).join('|')}|`)
+  return printed.join('\n')
+}
+
+function fixed (value) {
+  return value.toFixed(value < 0.1 ? 3 : 2)
+}
