@@ -1,0 +1,64 @@
+import type { Plan } from './arguments.js'
+import type { Result } from './attempt.js'
+
+/** What is wrong with a failure, or odd about a warning. */
+export function reasonOf (result: Result): string {
+  const { outcome, answer, error } = result
+  const away = answer?.location === undefined ? '' : ` to ${answer.location}`
+  const more = error ?? (outcome === 'warning' ? `not followed${away}, taken for healthy` : titleOf(result))
+  return [answer?.statusText, more].filter(Boolean).join(': ')
+}
+
+export function inJson ({ target, verbose }: Plan, result: Result, tries: number, lastedMs: number): string {
+  const { outcome, answer } = result
+  return printable(JSON.stringify({
+    url: target.name,
+    healthy: outcome !== 'failure',
+    status: answer?.status ?? null,
+    title: titleOf(result) ?? null,
+    error: outcome === 'failure' ? reasonOf(result) : null,
+    warning: outcome === 'warning' ? reasonOf(result) : null,
+    tries,
+    durationMs: Math.round(lastedMs),
+    ...(verbose && { body: answer?.body ?? null })
+  })) + '\n'
+}
+
+/** The status, the body, and those of its checks that don't pass. */
+export function inWords ({ target }: Plan, result: Result): string {
+  const { answer, durationMs, error } = result
+  const head = oneLine(`${target.name}: ${answer?.statusText ?? error} (${Math.round(durationMs)} ms)`)
+  if (answer === undefined) return head + '\n'
+  const problem = problemOf(result)
+  const checks = Object.entries<any>(problem?.checks ?? {}).filter(([, check]) => /^(?:fail|warn)$/.test(check?.status))
+  return [
+    head,
+    printable(problem === undefined ? answer.body.trimEnd() : JSON.stringify(problem, null, 2)),
+    ...checks.map(([name, { status, title }]) => oneLine(`${status} ${name}: ${title}`))
+  ].filter(Boolean).join('\n') + '\n'
+}
+
+function titleOf (result: Result): string | undefined {
+  const title = problemOf(result)?.title
+  return typeof title === 'string' ? title : undefined
+}
+
+/** The body, if it is an object of JSON, as problem details are. */
+function problemOf ({ answer }: Result): { title?: unknown, checks?: any } | undefined {
+  try {
+    const body: unknown = JSON.parse(answer!.body)
+    return typeof body === 'object' && body !== null ? body : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Text of others, harmless on a terminal: nothing in it moves the cursor or turns the direction of reading. JSON stays JSON. */
+function printable (text: string): string {
+  return text.replace(/(?!\n|\t)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, found =>
+    found.split('').map(unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`).join(''))
+}
+
+export function oneLine (text: string): string {
+  return printable(text.replace(/\s+/g, ' ').trim())
+}
