@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { LogLine } from './log.js'
 
@@ -20,11 +20,16 @@ export interface Example {
  *
  * `dist/` must have been built: other suites run what is in it, so it can't be built anew here.
  */
-export async function startExample (name: string): Promise<Example> {
-  const program = join(__dirname, '../../dist/examples', `${name}.js`)
+export function startExample (name: string): Promise<Example> {
+  return startProgram(join(__dirname, '../../dist/examples', `${name}.js`))
+}
+
+/** The same for a program that stands elsewhere, with more in its environment. */
+export async function startProgram (program: string, env: NodeJS.ProcessEnv = {}): Promise<Example> {
+  const name = basename(program, '.js')
   const child = spawn(process.execPath, [program], {
     // Else tap, which follows every child process, would count what is in `dist/` as sources to be covered.
-    env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0', PORT: '0' },
+    env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0', PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe']
   })
   const log: LogLine[] = []

@@ -1,0 +1,47 @@
+// The service that the Dockerfile and the manifests beside this folder run. Its database is a pretended one:
+//
+//   curl -X POST localhost:8080/database/down   (or up)
+//
+// takes it away, and `ready` and the HEALTHCHECK fail until it is back.
+import Fastify from 'fastify'
+import healthz, { HealthError } from 'fastify-healthz'
+
+const { PORT = '8080', PROBES_PORT, DRAIN_MS = '5000' } = process.env
+
+const database = {
+  up: true,
+  async ping () {
+    if (!this.up) throw new Error('connect ECONNREFUSED 127.0.0.1:5432')
+  }
+}
+
+const app = Fastify({ logger: true })
+
+app.register(healthz, {
+  ready: {
+    database: async () => {
+      try {
+        await database.ping()
+      } catch (cause) {
+        throw new HealthError("Can't connect", { cause })
+      }
+    }
+  },
+  noLog: true,
+  shutdown: { delay: Number(DRAIN_MS) },
+  listen: PROBES_PORT === undefined ? undefined : { port: Number(PROBES_PORT) }
+})
+
+app.get('/', async () => 'served\n')
+
+app.post('/database/down', async () => {
+  database.up = false
+  return 'The database is down\n'
+})
+
+app.post('/database/up', async () => {
+  database.up = true
+  return 'The database is up\n'
+})
+
+await app.listen({ port: Number(PORT), host: '0.0.0.0' })
