@@ -1,5 +1,5 @@
 import type { Check } from '../types/check.js'
-import { expectBoolean, expectMs, isRecord, refuse, refuseUnknown } from './refusal.js'
+import { expectBoolean, expectMs, expectRecord, refuse, refuseUnknown } from './refusal.js'
 import { UNNAMED } from './verdict.js'
 
 /** A check as its options give it, with every default filled in. Times are in ms. */
@@ -24,8 +24,8 @@ const CHECK = 'a check (a function or a module specifier)'
 /** @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN */
 export function readChecks (option: string, checks: unknown, timeout: number, orElse = ''): CheckSettings[] {
   if (isCheck(checks)) return [{ ...readCheck(option, checks, timeout), name: UNNAMED }]
-  if (!isRecord(checks)) refuse(option, `${CHECK}, an object of checks by name${orElse}`, checks)
-  return Object.entries(checks).map(([name, check]) => readNamedCheck(option, name, check, timeout))
+  const byName = expectRecord(option, checks, `${CHECK}, an object of checks by name${orElse}`)
+  return Object.entries(byName).map(([name, check]) => readNamedCheck(option, name, check, timeout))
 }
 
 /** @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN */
@@ -38,8 +38,9 @@ export function readNamedCheck (option: string, name: string, check: unknown, ti
 }
 
 function readCheck (option: string, given: unknown, defaultTimeout: number): Omit<CheckSettings, 'name'> {
-  const options = isCheck(given) ? { check: given } : given
-  if (!isRecord(options)) refuse(option, `${CHECK}, or an object with one as \`check\``, options)
+  const options: Record<string, unknown> = isCheck(given)
+    ? { check: given }
+    : expectRecord(option, given, `${CHECK}, or an object with one as \`check\``)
   refuseUnknown(`${option}.`, options, CHECK_OPTIONS)
   const { check, timeout = defaultTimeout, critical = true, maxAge, interval } = options
   if (!isCheck(check)) refuse(`${option}.check`, CHECK, check)

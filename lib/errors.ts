@@ -26,11 +26,28 @@ export function healthzError (code: HealthzErrorCode, ...args: unknown[]): Fasti
   return new ERRORS[code](...args)
 }
 
-/** A value as it reads best in an error: `` `-5` (number) ``. No code of the value's is run. */
-export function show (value: unknown): string {
-  const text = inspect(value, { depth: 1, breakLength: Infinity, customInspect: false, maxStringLength: 80, maxArrayLength: 8 })
-  const type = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value
-  return text === type ? `\`${text}\`` : `\`${text.length > 120 ? text.slice(0, 119) + '…' : text}\` (${type})`
+const SHOWN = { depth: 1, breakLength: Infinity, customInspect: false, maxStringLength: 80, maxArrayLength: 8 }
+
+/** A value as it reads best in an error: `` `-5` (number) ``. One that throws when it is looked at is shown by its type. */
+export function show (value: unknown, maxLength = 120): string {
+  try {
+    const text = inspect(value, SHOWN)
+    const type = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value
+    if (text === type) return `\`${text}\``
+    return `\`${text.length > maxLength ? text.slice(0, maxLength - 1) + '…' : text}\` (${type})`
+  } catch {
+    return `\`${typeof value}\``
+  }
+}
+
+/** What an error says; of anything else that was thrown, what it is. */
+export function messageOf (thrown: unknown): string {
+  try {
+    if (thrown instanceof Error) return String(thrown.message)
+  } catch {
+    // It throws when it is looked at, e.g. a revoked Proxy: shown below.
+  }
+  return show(thrown)
 }
 
 const BRAND = Symbol.for('fastify-healthz.HealthError')

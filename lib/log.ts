@@ -1,6 +1,8 @@
 import type { AddressInfo } from 'node:net'
 import type { FastifyBaseLogger } from 'fastify'
 import type { CheckPlan } from './check.js'
+import { show } from './errors.js'
+import { fitted, MAX_BODY_BYTES } from './problem.js'
 import type { Result } from './result.js'
 import { UNNAMED, WORDS } from './verdict.js'
 
@@ -107,11 +109,14 @@ export class HealthzLog {
     return typeof this.log.level === 'string' && this.log.level !== 'silent'
   }
 
+  /** A log that throws must not decide what a probe answers, nor an `err` that it can't write cost the line. */
   #write (level: 'fatal' | 'error' | 'warn' | 'info', bindings: object, message: string): void {
     try {
       this.log[level](bindings, message)
     } catch {
-      // A log that throws must not decide what a probe answers.
+      if ('err' in bindings && typeof bindings.err !== 'string') {
+        this.#write(level, { ...bindings, err: show(bindings.err, MAX_BODY_BYTES) }, message)
+      }
     }
   }
 }
@@ -129,5 +134,5 @@ function subject ({ probe, name }: Named): string {
 }
 
 function saying ({ reason, message }: Result): string {
-  return WORDS[reason!] + (message ? `: ${message}` : '')
+  return WORDS[reason!] + (message ? `: ${fitted(message, MAX_BODY_BYTES)}` : '')
 }

@@ -2,7 +2,7 @@ import { resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { HealthzOptions, ListenOptions, ProbeRouteOptions, ShutdownOptions, ShutdownSignal } from '../types/options.js'
 import { type CheckSettings, NAME, readChecks } from './check-options.js'
-import { expectBoolean, expectMs, isRecord, refuse, refuseUnknown } from './refusal.js'
+import { expectBoolean, expectMs, expectRecord, reading, refuse, refuseUnknown } from './refusal.js'
 
 /** The options with every default filled in. */
 export interface Settings {
@@ -43,7 +43,8 @@ const PATH = /^\/[^:*?#]*$/
  * Reads the options of the plugin. Nothing in them is changed or kept, but the functions and Fastify's own options.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
-export function readOptions (options: HealthzOptions): Settings {
+export function readOptions (given: HealthzOptions): Settings {
+  const options: HealthzOptions = expectRecord('', given, 'an object')
   refuseUnknown('', options, [...OPTIONS, ...REGISTER_OPTIONS], OPTIONS)
   const { timeout = 800, details = false, noLog = false, routeOptions = {}, shutdown = false, listen } = options
   const prefix = readPrefix(options.prefix)
@@ -70,9 +71,9 @@ function readPrefix (prefix: unknown = '/healthz'): string {
 }
 
 function readProbes (options: HealthzOptions, prefix: string, timeout: number): ProbeSettings[] {
-  const { probes = {}, paths = {} } = options
-  if (!isRecord(probes)) refuse('probes', 'an object of probes by name', probes)
-  if (!isRecord(paths)) refuse('paths', 'an object of paths by the name of the probe', paths)
+  const { probes: givenProbes = {}, paths: givenPaths = {} } = options
+  const probes = expectRecord('probes', givenProbes, 'an object of probes by name')
+  const paths = expectRecord('paths', givenPaths, 'an object of paths by the name of the probe')
 
   const found = new Map<string, CheckSettings[]>()
   for (const name of BUILT_IN) {
@@ -99,49 +100,46 @@ function readProbes (options: HealthzOptions, prefix: string, timeout: number): 
 }
 
 function readRoot (root: unknown = process.cwd()): string {
-  if (root instanceof URL || (typeof root === 'string' && /^file:/i.test(root))) {
-    try {
-      return fileURLToPath(new URL('healthz', root))
-    } catch {
-      // Not a file's: refused below.
-    }
-  } else if (typeof root === 'string') {
-    return resolve(root) + sep + 'healthz'
+  if (typeof root === 'string' && !/^file:/i.test(root)) return resolve(root) + sep + 'healthz'
+  try {
+    if (typeof root === 'string' || root instanceof URL) return fileURLToPath(new URL('healthz', root))
+  } catch {
+    // Not a file's: refused below.
   }
   refuse('root', 'a folder or a file URL', root)
 }
 
-function readRouteOptions (options: unknown): ProbeRouteOptions {
-  if (!isRecord(options)) refuse('routeOptions', 'an object', options)
+function readRouteOptions (given: unknown): ProbeRouteOptions {
+  const options = expectRecord('routeOptions', given, 'an object')
   refuseUnknown('routeOptions.', options, ROUTE_OPTIONS)
   const { logLevel, ...objects } = options
   if (logLevel !== undefined && typeof logLevel !== 'string') refuse('routeOptions.logLevel', 'the name of a level', logLevel)
   for (const [name, value] of Object.entries(objects)) {
-    if (value !== undefined && !isRecord(value)) refuse(`routeOptions.${name}`, 'an object', value)
+    if (value !== undefined) expectRecord(`routeOptions.${name}`, value, 'an object')
   }
   return options
 }
 
 function readShutdown (shutdown: unknown): ShutdownSettings | undefined {
   if (shutdown === false) return undefined
-  const options = shutdown === true ? {} : shutdown
-  if (!isRecord(options)) refuse('shutdown', 'a boolean or an object', shutdown)
+  const options = expectRecord('shutdown', shutdown === true ? {} : shutdown, 'a boolean or an object')
   refuseUnknown('shutdown.', options, ['signals', 'delay', 'timeout'])
   const { signals = ['SIGTERM', 'SIGINT'], delay = 5000, timeout = 10_000 } = options
-  if (!Array.isArray(signals) || signals.length === 0 || !signals.every(signal => SIGNALS.includes(signal as ShutdownSignal))) {
+  const taken: ShutdownSignal[] = reading('shutdown.signals', () => Array.isArray(signals) ? [...signals] : [])
+  if (taken.length === 0 || !taken.every(signal => SIGNALS.includes(signal))) {
     refuse('shutdown.signals', `an array with one or more of ${SIGNALS.join(', ')}`, signals)
   }
   return {
-    signals: [...signals],
+    signals: taken,
     delay: expectMs('shutdown.delay', delay, 0),
     timeout: expectMs('shutdown.timeout', timeout, 1)
   }
 }
 
 function readListen (listen: unknown): ListenOptions {
-  if (!isRecord(listen)) refuse('listen', 'an object with a port', listen)
-  refuseUnknown('listen.', listen, ['port', 'host', 'alongside'])
-  const { port, host, alongside = false } = listen
+  const options = expectRecord('listen', listen, 'an object with a port')
+  refuseUnknown('listen.', options, ['port', 'host', 'alongside'])
+  const { port, host, alongside = false } = options
   if (!Number.isInteger(port) || (port as number) < 0 || (port as number) > 65535) refuse('listen.port', 'an integer from 0 to 65535', port)
   if (host !== undefined && (typeof host !== 'string' || host === '')) refuse('listen.host', 'an address', host)
   return { port: port as number, host, alongside: expectBoolean('listen.alongside', alongside) }

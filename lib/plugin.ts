@@ -44,7 +44,7 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
   const registry = new Registry(probes, settings.off)
   const build = (probe: Probe, { check, name, ...plan }: CheckSettings<Check>) => new CheckRunner(
     { ...plan, probe: probe.name, name },
-    run => check.call(fastify, new Context(fastify, probe.name, name, plan.timeout, run)),
+    run => Reflect.apply(check, fastify, [new Context(fastify, probe.name, name, plan.timeout, run)]),
     events,
     time
   )

@@ -2,7 +2,7 @@ import type { Problem } from '../types/wire.js'
 import { PASS } from './verdict.js'
 
 /** The most that the kubelet reads of a body (`maxRespBodyLength` in kubernetes' pkg/probe/http): ours stay below it. */
-const MAX_BODY_BYTES = 10 * 1024 - 1
+export const MAX_BODY_BYTES = 10 * 1024 - 1
 
 export const CONTENT_TYPE = 'application/problem+json'
 
@@ -15,12 +15,17 @@ export const HEADERS = Object.freeze({
 
 const PASS_BODY = JSON.stringify(PASS)
 
-/** The bytes of an answer. A title that would make the body longer than a prober reads is cut. */
+/** The title of an answer, cut if the body would get longer than a prober reads. */
+export function titleOf ({ status, title }: Problem): string {
+  const around = JSON.stringify({ status, title: '' }).length
+  return fitted(title, MAX_BODY_BYTES - around)
+}
+
+/** The bytes of an answer. */
 export function body (problem: Problem): string {
   if (problem === PASS) return PASS_BODY
   const { status, checks } = problem
-  const around = JSON.stringify({ status, title: '' }).length
-  const title = fitted(problem.title, MAX_BODY_BYTES - around)
+  const title = titleOf(problem)
   return JSON.stringify(checks === undefined ? { status, title } : { status, title, checks: shortened(checks) })
 }
 
@@ -31,17 +36,18 @@ function shortened (checks: NonNullable<Problem['checks']>): NonNullable<Problem
   ]))
 }
 
-function fitted (title: string, bytes: number): string {
-  if (title.length <= bytes && bytesOf(title) <= bytes) return title
+/** A text, cut to so many bytes within a JSON string. */
+export function fitted (text: string, bytes: number): string {
+  if (text.length <= bytes && bytesOf(text) <= bytes) return text
   const ellipsis = '…'
   let left = bytes - bytesOf(ellipsis)
   let end = 0
-  for (const character of title) {
+  for (const character of text) {
     left -= bytesOf(character)
     if (left < 0) break
     end += character.length
   }
-  return title.slice(0, end) + ellipsis
+  return text.slice(0, end) + ellipsis
 }
 
 /** What a text takes within a JSON string. */

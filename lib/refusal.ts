@@ -1,4 +1,5 @@
-import { healthzError, show } from './errors.js'
+import type { ProbeRouteOptions } from '../types/options.js'
+import { healthzError, messageOf, show } from './errors.js'
 
 /** The longest that a timer of Node's takes; a longer one would fire at once. */
 export const MAX_MS = 2 ** 31 - 1
@@ -26,9 +27,45 @@ export function expectMs (option: string, value: unknown, min: number): number {
   return value as number
 }
 
-/** A plain object, of any realm. One with another prototype may hold names that would go unseen. */
-export function isRecord (value: unknown): value is Record<string, unknown> {
+/**
+ * What is in a plain object, of any realm. One with another prototype may hold names that would go unseen.
+ * @param option `''` for the options as a whole
+ */
+export function expectRecord (option: string, value: unknown, expected: string): Record<string, unknown> {
+  const whole = option || 'options'
+  const within = option && `${option}.`
+  const names = reading(whole, () => isRecord(value) && Object.keys(value))
+  if (names === false) refuse(whole, expected, value)
+  const entries = names.map(name => [name, reading(within + name, () => (value as Record<string, unknown>)[name])])
+  return Object.fromEntries(entries)
+}
+
+/** Runs what reads an option. An error in it, a getter's or a Proxy's, refuses the option. */
+export function reading<T> (option: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    throw healthzError('HEALTHZ_ERR_OPTION_INVALID', option, 'readable', `an error: ${messageOf(cause)}`, { cause })
+  }
+}
+
+function isRecord (value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false
   const prototype = Object.getPrototypeOf(value)
   return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+/** Which of `routeOptions` it is, by the code of Fastify's error. Those about constraints are its router's, without one. */
+const REFUSED_BY_FASTIFY: Readonly<Record<string, keyof ProbeRouteOptions>> = {
+  FST_ERR_ROUTE_BODY_VALIDATION_SCHEMA_NOT_SUPPORTED: 'schema',
+  FST_ERR_ROUTE_LOG_LEVEL_INVALID: 'logLevel'
+}
+
+/** What was thrown while routes were added; with the name of the option, if `routeOptions` are to blame. */
+export function blame (routeOptions: Readonly<ProbeRouteOptions>, thrown: unknown): unknown {
+  const code = String((thrown as { code?: unknown } | undefined)?.code)
+  const name = code.startsWith('FST_ERR_') ? REFUSED_BY_FASTIFY[code] : 'constraints'
+  if (name === undefined || routeOptions[name] === undefined) return thrown
+  const [expected, got] = [`what Fastify takes (${messageOf(thrown)})`, show(routeOptions[name])]
+  return healthzError('HEALTHZ_ERR_OPTION_INVALID', `routeOptions.${name}`, expected, got, { cause: thrown })
 }

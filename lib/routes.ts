@@ -5,8 +5,9 @@ import type { ProbeRouteOptions } from '../types/options.js'
 import { Problem } from '../types/wire.js'
 import type { Details } from './details.js'
 import type { Probe } from './probe.js'
-import { body, CONTENT_TYPE, HEADERS } from './problem.js'
+import { body, CONTENT_TYPE, HEADERS, titleOf } from './problem.js'
 import { QuietLogger } from './quiet-logger.js'
+import { blame } from './refusal.js'
 
 export interface RoutesOptions {
   readonly probes: readonly Probe[]
@@ -39,6 +40,14 @@ const CONFIG_OPT_OUTS = {
  * serializers, validators and `handlerTimeout` can't change what a prober sees.
  */
 export async function routes (fastify: FastifyInstance, options: RoutesOptions): Promise<void> {
+  try {
+    addRoutes(fastify, options)
+  } catch (error) {
+    throw blame(options.routeOptions, error)
+  }
+}
+
+function addRoutes (fastify: FastifyInstance, options: RoutesOptions): void {
   const { details, root } = options
   // Below the prefix a 404 is ours; elsewhere it is the app's.
   const noCheck = (path: string) => root !== '' && path.startsWith(`${root}/`) ? notSetUp(path.slice(root.length + 1)) : undefined
@@ -127,7 +136,9 @@ function quiet (probe: string): Pick<RouteOptions, 'childLoggerFactory' | 'onSen
     // Also reached by an answer that a hook of the app's gave before our code ran.
     onSend (request, _reply, payload, done) {
       const problem = kept(request)
-      if (problem?.status !== 200 && request.log instanceof QuietLogger) request.log.tell(problem?.title)
+      if (problem?.status !== 200 && request.log instanceof QuietLogger) {
+        request.log.tell(problem === null ? undefined : titleOf(problem))
+      }
       done(null, payload)
     }
   }

@@ -1,6 +1,6 @@
 import Module from 'node:module'
 import type { Check } from '../types/check.js'
-import { healthzError, show } from './errors.js'
+import { healthzError, messageOf, show } from './errors.js'
 
 type Exports = Readonly<Record<string, unknown>>
 
@@ -14,10 +14,15 @@ type Exports = Readonly<Record<string, unknown>>
 export async function loadCheck (specifier: string, option: string, importer: string, timeout: number): Promise<Check> {
   const [, path, name] = /^(.*?)(?:#([^#]*))?$/s.exec(specifier)!
   const loading = importFrom(importer, path!).catch((cause: unknown) => {
-    throw healthzError('HEALTHZ_ERR_CHECK_LOAD', specifier, option, cause instanceof Error ? cause.message : show(cause), { cause })
+    throw healthzError('HEALTHZ_ERR_CHECK_LOAD', specifier, option, messageOf(cause), { cause })
   })
   const exports = await inTime(loading, timeout, () => healthzError('HEALTHZ_ERR_CHECK_LOAD_TIMEOUT', specifier, option, timeout))
-  const check = exportOf(exports, name || 'default')
+  let check: unknown
+  try {
+    check = exportOf(exports, name || 'default')
+  } catch (cause) {
+    throw healthzError('HEALTHZ_ERR_CHECK_EXPORT', option, specifier, `an error: ${messageOf(cause)}`, { cause })
+  }
   if (typeof check !== 'function') throw healthzError('HEALTHZ_ERR_CHECK_EXPORT', option, specifier, show(check))
   return check as Check
 }

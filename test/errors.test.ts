@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ERRORS, HealthError, healthzError, show } from '../lib/errors.js'
+import { ERRORS, HealthError, healthzError, messageOf, show } from '../lib/errors.js'
 
 t.test('a HealthError is an Error with a message, a cause and a name', async t => {
   const cause = new Error('ECONNREFUSED')
@@ -47,7 +47,7 @@ t.test('an error of the plugin has its code, its message filled in, and its caus
   t.equal(error.cause, cause)
 })
 
-t.test('a value is shown with its type, on one line, without running code of its own', async t => {
+t.test('a value is shown with its type, on one line, without calling its getters or its own inspection', async t => {
   t.equal(show(-5), '`-5` (number)')
   t.equal(show('yes'), "`'yes'` (string)")
   t.equal(show(null), '`null`')
@@ -58,4 +58,32 @@ t.test('a value is shown with its type, on one line, without running code of its
   const long = show('x'.repeat(10_000))
   t.ok(long.length < 150 && !long.includes('\n'))
   t.ok(show(Object.fromEntries(Array.from({ length: 100 }, (_, i) => ['key' + i, i]))).length < 150)
+})
+
+const oops = () => { throw new Error('oops') }
+function revoked () {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  return proxy
+}
+
+t.test('a value that throws when it is looked at is shown by its type', async t => {
+  t.equal(show({ get [Symbol.toStringTag] () { return oops() } }), '`object`')
+  t.equal(show(Object.defineProperty(new Error(), 'stack', { get: oops })), '`object`')
+  t.equal(show(Object.defineProperty(() => {}, 'name', { get: oops })), '`function`')
+  t.equal(show(revoked()), '`object`')
+})
+
+t.test('a value may be shown at more length', async t => {
+  const error = new Error('x'.repeat(1000))
+  t.match(show(error, 10_000), /^`Error: x{1000}\n.* {4}at .*` \(object\)$/s)
+  t.match(show(error, 100), /^`Error: x{92}…` \(object\)$/)
+})
+
+t.test('the message of what was thrown is that of an error, or what else it is', async t => {
+  t.equal(messageOf(new TypeError('oops')), 'oops')
+  t.equal(messageOf({ message: 'oops' }), "`{ message: 'oops' }` (object)")
+  t.equal(messageOf(null), '`null`')
+  t.match(messageOf(Object.defineProperty(new Error(), 'message', { get: oops })), /^`/)
+  t.equal(messageOf(revoked()), '`object`')
 })

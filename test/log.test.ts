@@ -51,6 +51,44 @@ t.test('a check that gave back false has no error to log, and one that threw not
   t.equal(live!.err, null)
 })
 
+t.test('what a logger cannot serialize is written as a text', async t => {
+  const { lines, logger } = capture()
+  const app = Fastify({ logger })
+  t.teardown(() => app.close())
+  const cause = new Error('ECONNREFUSED')
+  app.register(healthz, {
+    ready: () => { throw Object.freeze(new HealthError("Can't connect", { cause })) },
+    live: () => { throw Object.defineProperty(new Error(), 'stack', { get () { throw new Error('oops') } }) },
+    noLog: true
+  })
+  await app.inject('/healthz/ready')
+  await app.inject('/healthz/live')
+  t.match(lines.filter(({ msg }) => msg !== 'request completed'), [
+    { level: 40, probe: 'ready', err: /^`HealthError: Can't connect\n.*ECONNREFUSED/s, msg: "ready check failed: Can't connect" },
+    { level: 50, probe: 'live', err: '`object`', msg: 'live check failed unexpectedly' }
+  ])
+  t.match(lines[0]!.err, /log\.test\.ts/, 'with the stack')
+})
+
+t.test('a logger that always throws is asked no more than twice, and is no error of a check\'s', async t => {
+  const asked: unknown[] = []
+  const log = new HealthzLog({ error (...line: unknown[]) { asked.push(line); throw new Error('disk full') } } as any)
+  log.listenerFailed(new Error('x'.repeat(100_000)))
+  t.match(asked, [[{ err: Error }], [{ err: /^`Error: x{10000,}…` \(object\)$/ }]])
+  asked.length = 0
+  log.stuck({ probe: 'ready', name: 'a' }, 3)
+  t.equal(asked.length, 1)
+})
+
+t.test('a message is cut as it is in an answer', async t => {
+  const { lines, logger } = capture()
+  const app = Fastify({ logger })
+  t.teardown(() => app.close())
+  app.register(healthz, { ready: () => { throw new HealthError('x'.repeat(1_000_000)) }, noLog: true })
+  await app.inject('/healthz/ready')
+  t.match(lines[0], { msg: /^ready check failed: x{10000,10240}…$/, err: { message: /^x{1000000}$/ } })
+})
+
 t.test('each line of the plugin has its level, its words and its bindings', async t => {
   const lines: unknown[][] = []
   const write = (level: string) => (...line: unknown[]) => { lines.push([level, ...line]) }

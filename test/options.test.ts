@@ -86,6 +86,42 @@ t.test('nothing that was passed is changed', async t => {
   })))
 })
 
+t.test('an option that throws when it is read is refused by its name, with the cause', async t => {
+  const cause = new Error('oops')
+  const oops = () => { throw cause }
+  const getter = (name: string) => Object.defineProperty({}, name, { get: oops, enumerable: true })
+  const revocable = () => {
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    return proxy
+  }
+  const cases: Array<[options: object, option: string]> = [
+    [getter('timeout'), 'timeout'],
+    [{ live: getter('a') }, 'live.a'],
+    [{ live: { a: getter('check') } }, 'live.a.check'],
+    [{ probes: getter('deep') }, 'probes.deep'],
+    [{ paths: getter('live') }, 'paths.live'],
+    [{ listen: getter('port') }, 'listen.port'],
+    [{ shutdown: getter('signals') }, 'shutdown.signals'],
+    [{ shutdown: { signals: new Proxy([], { get: oops }) } }, 'shutdown.signals'],
+    [{ routeOptions: { config: getter('a') } }, 'routeOptions.config.a'],
+    [{ ready: new Proxy({}, { getPrototypeOf: oops }) }, 'ready'],
+    [new Proxy({}, { ownKeys: oops }), 'options']
+  ]
+  for (const [options, option] of cases) {
+    const message = `Expected \`${option}\` to be readable, got an error: oops`
+    t.throws(() => read(options), { code: 'HEALTHZ_ERR_OPTION_INVALID', message, cause })
+  }
+  t.throws(() => read(revocable()), { code: 'HEALTHZ_ERR_OPTION_INVALID', message: /^Expected `options` .* revoked/ })
+  t.throws(() => read({ root: revocable() }), { message: 'Expected `root` to be a folder or a file URL, got `object`' })
+})
+
+t.test('an option is read once, so that it is what was looked at', async t => {
+  let reads = 0
+  const options = { get timeout () { return ++reads } }
+  t.equal(read(options).timeout, 1)
+})
+
 t.test('an unknown option is refused with the known ones', async t => {
   t.throws(() => read({ redy: fn }), {
     code: 'HEALTHZ_ERR_OPTION_UNKNOWN',
@@ -111,6 +147,7 @@ t.test('a refusal names the option, what was expected and what came', async t =>
     [{ shutdown: 'SIGTERM' }, "Expected `shutdown` to be a boolean or an object, got `'SIGTERM'` (string)"],
     [{ shutdown: { signals: [] } }, 'Expected `shutdown.signals` to be an array with one or more of SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR2, got `[]` (array)'],
     [{ shutdown: { signals: ['SIGKILL'] } }, "got `[ 'SIGKILL' ]` (array)"],
+    [{ shutdown: { signals: new Array(2) } }, 'Expected `shutdown.signals` to be an array with one or more of'],
     [{ shutdown: { signals: 'SIGTERM' } }, "got `'SIGTERM'` (string)"],
     [{ shutdown: { delay: -1 } }, 'Expected `shutdown.delay` to be an integer >= 0, got `-1` (number)'],
     [{ shutdown: { timeout: 0 } }, 'Expected `shutdown.timeout` to be an integer >= 1, got `0` (number)'],
@@ -143,6 +180,9 @@ t.test('a refusal names the option, what was expected and what came', async t =>
     [{ paths: { ready: '/*' } }, `Expected \`paths.ready\` to be ${path}, got`],
     [{ paths: { ready: '/x', live: '/x' } }, 'Expected `paths` to be another path for each probe, got'],
     [{ paths: { ready: '/healthz/live' } }, 'Expected `paths` to be another path for each probe, got'],
+    [[], 'Expected `options` to be an object, got `[]` (array)'],
+    [new (class Options {})(), 'Expected `options` to be an object, got `Options {}` (object)'],
+    [{ root: 'file://%' }, 'Expected `root` to be a folder or a file URL, got'],
     [{ root: 5 }, 'Expected `root` to be a folder or a file URL, got `5` (number)'],
     [{ root: new URL('http://localhost/') }, 'Expected `root` to be a folder or a file URL, got'],
     [{ routeOptions: [] }, 'Expected `routeOptions` to be an object, got `[]` (array)'],

@@ -92,6 +92,17 @@ t.test('a check is called with the app, the names and a logger, and a function w
   t.match(lines.map(line => JSON.parse(line)), [{ msg: 'checked', probe: 'ready', check: 'itself' }])
 })
 
+t.test('a check without the methods of a function is called all the same', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.register(healthz, {
+    live: Object.setPrototypeOf(() => false, null),
+    ready: Object.assign(() => false, { call: () => true })
+  })
+  t.equal(await status(app, '/healthz/live'), 'The live check failed')
+  t.equal(await status(app, '/healthz/ready'), 'The ready check failed')
+})
+
 t.test('checks in modules of their own are loaded while booting, and reach the app', async t => {
   const app = Fastify()
   t.teardown(() => app.close())

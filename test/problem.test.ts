@@ -1,5 +1,5 @@
 import t from 'tap'
-import { body } from '../lib/problem.js'
+import { body, titleOf } from '../lib/problem.js'
 import { PASS } from '../lib/verdict.js'
 
 t.test('a body has the status and the title, and nothing else', async t => {
@@ -36,4 +36,10 @@ t.test('an operator sees the checks, each with a title that is cut as well', asy
   const bytes = body({ status: 503, title: 'b', checks })
   t.match(bytes, /^\{"status":503,"title":"b","checks":\{"__proto__":\{"status":"pass","durationMs":1,"checkedAt":"2026/)
   t.ok(bytes.length < 12_000 && JSON.parse(bytes).checks.b.title.endsWith('x…'))
+})
+
+t.test('the title of an answer is the one in its body', async t => {
+  for (const title of ['OK', 'x'.repeat(20_000), '\0'.repeat(20_000)]) {
+    t.equal(titleOf({ status: 503, title }), JSON.parse(body({ status: 503, title })).title)
+  }
 })

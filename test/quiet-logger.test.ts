@@ -36,6 +36,16 @@ t.test('under noLog any other answer leaves its line, with the probe and the tit
   t.equal(lines.length, 1)
 })
 
+t.test('under noLog a long title is that of the body', async t => {
+  const { lines, logger } = capture()
+  const app = Fastify({ logger })
+  t.teardown(() => app.close())
+  app.register(healthz, { ready: () => { throw new HealthError('é\0'.repeat(1_000_000)) }, noLog: true })
+  const { title } = (await app.inject('/healthz/ready')).json()
+  t.ok(title.length < 10_240)
+  t.equal(lines.at(-1)!.title, title)
+})
+
 t.test('without noLog a probe is logged as any route', async t => {
   const { lines, logger } = capture()
   const app = Fastify({ logger })
@@ -199,7 +209,7 @@ t.test('a level for the plugin or for its routes holds', async t => {
     t.strictSame(lines, [])
   }
   const app = Fastify({ logger: capture().logger })
-  app.register(healthz, { routeOptions: { logLevel: 'loud' as any } })
+  app.register(healthz, { logLevel: 'loud' as any, routeOptions: { constraints: {} } })
   await t.rejects(async () => { await app.ready() }, { code: 'FST_ERR_ROUTE_LOG_LEVEL_INVALID' })
 })
 

@@ -33,6 +33,17 @@ t.test('a module that cannot be loaded is refused with the cause', async t => {
   await t.rejects(load('./throws-null.mjs'), { code: 'HEALTHZ_ERR_CHECK_LOAD', message: /: `null`$/ })
 })
 
+t.test('what throws when it is looked at is refused like anything else', async t => {
+  const folder = t.testdir({
+    'error.cjs': "throw Object.defineProperty(new Error(), 'message', { get () { throw new Error('oops') } })",
+    'export.cjs': "module.exports = new Proxy({}, { getOwnPropertyDescriptor () { throw new Error('oops') } })"
+  })
+  await t.rejects(load(join(folder, 'error.cjs')), { code: 'HEALTHZ_ERR_CHECK_LOAD', message: /which `ready` names: / })
+  await t.rejects(load(join(folder, 'export.cjs#x')), {
+    code: 'HEALTHZ_ERR_CHECK_EXPORT', message: /^Expected `ready` to name .* is an error: oops$/, cause: { message: 'oops' }
+  })
+})
+
 t.test('a module that hangs at top level is refused in time', async t => {
   await t.rejects(load('./hangs.mjs#x', 20), {
     code: 'HEALTHZ_ERR_CHECK_LOAD_TIMEOUT',
