@@ -17,6 +17,7 @@ import type { Result } from '../lib/result.js'
 import type { Run } from '../lib/run.js'
 import type { HealthzChange, State } from '../types/healthz.js'
 import type { Turn } from '../lib/turn.js'
+import { trials } from './helpers/property.js'
 import { FakeTime } from './helpers/time.js'
 
 const PROMISES = {
@@ -712,8 +713,7 @@ function turn (from: string, to: string, at: number, lastedMs: number): string {
   return `${from} → ${to} at ${at} after ${lastedMs}`
 }
 
-const { HEALTHZ_PROPERTY_RUNS = '1000', HEALTHZ_PROPERTY_SEED = String(Date.now() % 2 ** 31) } = process.env
-const [numRuns, seed] = [Number(HEALTHZ_PROPERTY_RUNS), Number(HEALTHZ_PROPERTY_SEED)]
+const { numRuns, seed } = trials(1000)
 // A counterexample takes a while to be made small: rather one that is not as small as can be than none.
 const enough = 30_000 + numRuns * 20
 t.setTimeout(2 * enough)
