@@ -9,7 +9,7 @@ const OK = { status: 200, title: 'OK' }
 const fixtures = join(process.cwd(), 'test', 'fixtures')
 
 declare module 'fastify' {
-  interface FastifyInstance { pg: { query (sql: string): Promise<unknown> } }
+  interface FastifyInstance { store: { query (sql: string): Promise<unknown> } }
 }
 
 async function status (app: FastifyInstance, path: string) {
@@ -75,10 +75,10 @@ t.test('a check is called with the app, the names and a logger, and a function w
   t.teardown(() => app.close())
   const seen: unknown[] = []
   app.register(async scope => {
-    scope.decorate('pg', { query: async sql => { seen.push(sql) } })
+    scope.decorate('store', { query: async sql => { seen.push(sql) } })
     scope.register(healthz, {
       ready: {
-        async database ({ app }) { await app.pg.query('SELECT 1') },
+        async database ({ app }) { await app.store.query('SELECT 1') },
         itself (context) {
           seen.push(this === context.app, context.probe, context.check, context.log === context.log) // eslint-disable-line no-self-compare
           context.log.info('checked')

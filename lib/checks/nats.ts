@@ -1,0 +1,27 @@
+import type { Check } from '../../types/check.js'
+import { HealthError } from '../errors.js'
+import { reach, type Source } from './client.js'
+
+/** A connection of `@nats-io/transport-node`, `@nats-io/nats-core` or `nats`. */
+export interface NatsConnection {
+  rtt (): Promise<number>
+  isClosed (): boolean
+}
+
+/**
+ * Sends `PING` and waits for its `PONG`. While the client reconnects, it fails at once. A `PING` that was sent can't be
+ * taken back: it ends with its answer or with the connection.
+ * @throws HEALTHZ_ERR_OPTION_INVALID
+ */
+export function nats (source: Source<NatsConnection>): Check {
+  const connectionOf = reach('nats', source, ['rtt', 'isClosed'])
+  return async context => {
+    const connection = connectionOf(context)
+    context.awaiting = 'answer'
+    try {
+      await connection.rtt()
+    } catch (cause) {
+      throw new HealthError(connection.isClosed() ? 'connection closed' : 'not connected', { cause })
+    }
+  }
+}

@@ -1,0 +1,14 @@
+import { expectRecord, refuseUnknown } from '../refusal.js'
+
+/**
+ * The options of a ready-made check, all of them known.
+ * @param check its name, for the refusal
+ * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
+ */
+export function readOptions<Options extends object> (
+  check: string, options: Options, known: ReadonlyArray<keyof Options & string>
+): { readonly [name in keyof Options]: unknown } {
+  const given = expectRecord(`${check}()`, options, 'an object of options')
+  refuseUnknown(`${check}().`, given, known)
+  return given as { readonly [name in keyof Options]: unknown }
+}

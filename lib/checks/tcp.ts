@@ -1,0 +1,38 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import type { Check } from '../../types/check.js'
+import { refuse } from '../refusal.js'
+import { failure } from './failure.js'
+import { readOptions } from './options.js'
+
+export interface TcpOptions {
+  /** A name or an address. */
+  host: string
+  /** 1 to 65535. */
+  port: number
+}
+
+/**
+ * Connects, and closes again without a word: it tells that something listens.
+ * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
+ */
+export function tcp (options: TcpOptions): Check {
+  const { host, port } = readOptions('tcp', options, ['host', 'port'])
+  if (typeof host !== 'string' || host === '') refuse('tcp().host', 'a name or an address', host)
+  if (!isPort(port)) refuse('tcp().port', 'an integer from 1 to 65535', port)
+  return async context => {
+    context.awaiting = 'connection'
+    const socket = connect({ host, port, signal: context.signal })
+    try {
+      await once(socket, 'connect')
+    } catch (cause) {
+      throw failure(cause)
+    } finally {
+      socket.destroy()
+    }
+  }
+}
+
+function isPort (port: unknown): port is number {
+  return Number.isInteger(port) && (port as number) >= 1 && (port as number) <= 65535
+}

@@ -1,0 +1,89 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Test } from 'tap'
+
+/** A server of a test's own, for what would hurt others on a shared one. */
+export interface OwnServer {
+  readonly port: number
+  /** A folder of its own, which goes with the test. */
+  readonly dir: string
+  /** Stops it where it is: its connections stay, and the kernel takes what is sent to it. */
+  freeze (): void
+  thaw (): void
+  stop (): Promise<void>
+  /** Starts it again on its port, after `stop()`. */
+  start (...args: string[]): Promise<void>
+}
+
+/** Starts a server on a free port. Its arguments may name `{port}` and `{dir}`; so may the text of a file `conf` in `{dir}`. */
+export async function ownServer (t: Test, command: string, args: readonly string[], conf = ''): Promise<OwnServer> {
+  const port = await freePort()
+  const dir = mkdtempSync(join(tmpdir(), 'healthz-'))
+  const fill = (text: string): string => text.replaceAll('{port}', String(port)).replaceAll('{dir}', dir)
+  let child: ChildProcess | undefined
+  const stop = async (): Promise<void> => {
+    if (child === undefined || child.exitCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    child = undefined
+    await ended
+  }
+  const start = async (...more: string[]): Promise<void> => {
+    writeFileSync(join(dir, 'conf'), fill(conf))
+    child = spawn(command, [...args, ...more].map(fill), { cwd: dir, stdio: 'ignore' })
+    await once(child, 'spawn')
+    while (!await listens(port)) {
+      if (child.exitCode !== null) throw new Error(`${command} ended with ${child.exitCode}`)
+      await sleep(5)
+    }
+  }
+  t.teardown(async () => {
+    await stop()
+    rmSync(dir, { recursive: true, force: true })
+  })
+  await start()
+  return {
+    port,
+    dir,
+    freeze: () => { child?.kill('SIGSTOP') },
+    thaw: () => { child?.kill('SIGCONT') },
+    stop,
+    start
+  }
+}
+
+/** As `needs()` of services: whether the machine has the commands, to start servers of a test's own. */
+export function needsCommands (t: Test, ...commands: string[]): boolean {
+  const missing = commands.filter(command => spawnSync(command, ['--version']).error !== undefined)
+  if (missing.length === 0) return true
+  const reason = `needs ${missing.join(' and ')}`
+  if (process.env.HEALTHZ_REQUIRE_SERVICES === '1') t.fail(reason)
+  else t.pass(reason, { skip: reason })
+  return false
+}
+
+async function freePort (): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+export async function listens (port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
