@@ -9,6 +9,7 @@ const MESSAGES: Readonly<Record<HealthzErrorCode, string>> = {
   HEALTHZ_ERR_CHECK_LOAD: 'Could not load `%s`, which `%s` names: %s',
   HEALTHZ_ERR_CHECK_LOAD_TIMEOUT: 'Could not load `%s`, which `%s` names, within %s ms',
   HEALTHZ_ERR_LISTEN: 'Could not listen on port %s for the probes: %s',
+  HEALTHZ_ERR_METRIC_EXISTS: 'The registry has a metric `%s` already: give each app a registry of its own',
   HEALTHZ_ERR_OPTION_INVALID: 'Expected `%s` to be %s, got %s',
   HEALTHZ_ERR_OPTION_UNKNOWN: 'Unknown option `%s`: expected one of %s',
   HEALTHZ_ERR_PROBE_OFF: 'The probe `%s` is switched off',

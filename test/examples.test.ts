@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
+import { setTimeout } from 'node:timers/promises'
+import t, { type Test } from 'tap'
 import { startExample } from './helpers/example.js'
 import { messages } from './helpers/log.js'
+import { proxyTo } from './helpers/proxy.js'
+import { needs, PORTS } from './helpers/services.js'
 
 const read = (name: string) => readFileSync(join(__dirname, '../examples', name), 'utf8')
 
@@ -59,3 +62,89 @@ for (const [name, title] of Object.entries(programs)) {
     t.match(lines.filter(line => isDone(line) && line.probe), [{ res: { statusCode: 503 } }, { res: { statusCode: 503 } }])
   })
 }
+
+t.test('metrics: a scrape shows what was asked before, and asks nothing', async t => {
+  const example = await startExample('metrics')
+  t.teardown(example.stop)
+  const scrape = async () => {
+    const answer = await fetch(`${example.url}/metrics`)
+    t.equal(answer.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8')
+    return (await answer.text()).split('\n').filter(line => /^healthz_\w+_(up|total)/.test(line))
+  }
+  t.strictSame(await scrape(), [])
+  t.equal((await fetch(`${example.url}/healthz/ready`)).status, 200)
+  const samples = [
+    'healthz_probe_up{probe="ready"} 1',
+    'healthz_check_up{probe="ready",check="database"} 1',
+    'healthz_check_up{probe="ready",check="cache"} 0',
+    'healthz_check_runs_total{probe="ready",check="database",outcome="pass"} 1',
+    'healthz_check_runs_total{probe="ready",check="database",outcome="warn"} 0',
+    'healthz_check_runs_total{probe="ready",check="database",outcome="fail"} 0',
+    'healthz_check_runs_total{probe="ready",check="cache",outcome="pass"} 0',
+    'healthz_check_runs_total{probe="ready",check="cache",outcome="warn"} 1',
+    'healthz_check_runs_total{probe="ready",check="cache",outcome="fail"} 0'
+  ]
+  t.strictSame(await scrape(), samples)
+  t.strictSame(await scrape(), samples)
+})
+
+t.test('postgres-redis: tells why it is not ready, and is by itself when the service is back', async t => {
+  if (!await needs(t, 'postgres', 'redis')) return
+  const database = await proxyTo(PORTS.postgres)
+  t.teardown(database.close)
+  const cache = await proxyTo(PORTS.redis)
+  t.teardown(cache.close)
+  const example = await startExample('postgres-redis', {
+    DATABASE_URL: `postgres://postgres@127.0.0.1:${database.port}/test`,
+    REDIS_URL: `redis://127.0.0.1:${cache.port}`
+  })
+  t.teardown(example.stop)
+  const get = async (path: string) => {
+    const answer = await fetch(example.url + path)
+    return { status: answer.status, body: await answer.json() }
+  }
+  const ready = () => get('/healthz/ready').then(({ body }) => body as { status: number, title: string })
+  const ok = { status: 200, title: 'OK' }
+  /** Asks until the answer is that. Another one on the way is nothing wrong; one that stays is. */
+  const becomes = async (t: Test, status: number, title: string) => {
+    for (let i = 0; i < 200; i++) {
+      const answer = await ready()
+      if (answer.title === title) return t.equal(answer.status, status, title)
+      await setTimeout(25)
+    }
+    t.fail(title)
+  }
+
+  t.match(await get('/time'), { status: 200, body: { time: String } })
+  t.strictSame(await ready(), ok)
+
+  t.test('a database that is down', async t => {
+    await database.refuse()
+    database.cut()
+    await becomes(t, 503, 'database: connection refused')
+    await database.resume()
+    await becomes(t, 200, 'OK')
+  })
+
+  t.test('a network that swallows what is sent to the database', async t => {
+    database.swallow()
+    t.strictSame(await ready(), { status: 503, title: 'database: no answer within 800 ms' })
+    await database.resume()
+    await becomes(t, 200, 'OK')
+  })
+
+  t.test('a cache that is down is a warning in the log, and the service goes on', async t => {
+    await cache.refuse()
+    cache.cut()
+    t.strictSame(await ready(), ok)
+    t.match(await get('/time'), { status: 200, body: { cached: false } })
+    const [warning] = await example.logged(({ check }) => check === 'cache')
+    t.match(warning, { level: 40, probe: 'ready', msg: /^ready check "cache" failed: (not connected|connection lost)$/ })
+
+    await cache.resume()
+    while (!example.log.some(({ check, level }) => check === 'cache' && level === 30)) {
+      t.strictSame(await ready(), ok)
+      await setTimeout(25)
+    }
+  })
+})

@@ -51,20 +51,48 @@ const IMPORTS: Record<string, { line: string, plugin: string, error: string, typ
 
 const ESM = ['default.mts', 'named.mts', 'both.mts', 'star.mts', 'starDefault.mts']
 const CJS = ['default.cts', 'named.cts', 'both.cts', 'star.cts', 'starDefault.cts', 'require.cts']
+const ESM_PARTS = ['parts.mts']
+const CJS_PARTS = ['parts.cts', 'partsRequire.cts']
+
+/** A service with the other two exports of the package. */
+const PARTS = `
+import Fastify from 'fastify'
+import healthz from '${NAME}'
+import * as checks from '${NAME}/checks'
+import { tcp, type RedisClient, type Source } from '${NAME}/checks'
+import prometheus from '${NAME}/prometheus'
+import { prometheus as named, type PrometheusOptions } from '${NAME}/prometheus'
+import { Registry } from 'prom-client'
+
+const client: RedisClient = { ping: async () => 'PONG' }
+const source: Source<RedisClient> = () => client
+const register = new Registry()
+const options: PrometheusOptions = { register }
+
+export async function answers () {
+  const app = Fastify()
+  await app.register(healthz, { ready: { cache: checks.redis(source), away: tcp({ host: '127.0.0.1', port: 1 }) } })
+  await app.register(prometheus, options)
+  const answer = await app.inject('/healthz/ready')
+  const metric = await register.getSingleMetricAsString('healthz_check_up')
+  await app.close()
+  return { same: prometheus === named && checks.tcp === tcp, ready: answer.json(), samples: metric.split('\\n').slice(2) }
+}
+`
 
 /** The kinds of TypeScript projects, and which of the services can be written in them. */
 const PROJECTS: Record<string, { files: string[], options: ts.CompilerOptions }> = {
   nodenext: {
-    files: [...ESM, ...CJS, 'types.mts', 'types.cts', 'mistakes.mts'],
+    files: [...ESM, ...CJS, ...ESM_PARTS, ...CJS_PARTS, 'types.mts', 'types.cts', 'mistakes.mts'],
     // As strict as TypeScript gets.
     options: { module: ts.ModuleKind.NodeNext, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true }
   },
   node16: {
-    files: [...ESM, ...CJS, 'types.mts', 'types.cts'],
+    files: [...ESM, ...CJS, ...ESM_PARTS, ...CJS_PARTS, 'types.mts', 'types.cts'],
     options: { module: ts.ModuleKind.Node16 }
   },
   'preserve with the resolution of a bundler': {
-    files: [...ESM, 'types.mts'],
+    files: [...ESM, ...ESM_PARTS, 'types.mts'],
     options: {
       module: ts.ModuleKind.Preserve,
       moduleResolution: ts.ModuleResolutionKind.Bundler,
@@ -72,11 +100,11 @@ const PROJECTS: Record<string, { files: string[], options: ts.CompilerOptions }>
     }
   },
   'commonjs with esModuleInterop': {
-    files: [...CJS, 'types.cts'],
+    files: [...CJS, ...CJS_PARTS, 'types.cts'],
     options: { module: ts.ModuleKind.CommonJS, esModuleInterop: true }
   },
   'commonjs without esModuleInterop': {
-    files: [...CJS, 'types.cts'],
+    files: [...CJS, ...CJS_PARTS, 'types.cts'],
     options: { module: ts.ModuleKind.CommonJS, esModuleInterop: false }
   }
 }
@@ -224,6 +252,14 @@ app.inject('/healthz/ready').then(({ statusCode }) => {
   t.ok(packages(first).includes(NAME))
   t.same(packages(first).filter(name => !allowed.includes(name)), [])
   t.notOk(packages(all).includes('@sinclair/typebox'), 'nor is TypeBox loaded by the first answer')
+  const parts = /fastify-healthz[\\/]dist[\\/]lib[\\/](checks|prometheus)/
+  t.same(all.filter(file => parts.test(file)), [], 'nor are the ready-made checks and the metrics')
+
+  const load = (part: string) => node(user, '-p', `require('${NAME}/${part}'); JSON.stringify(Object.keys(require.cache))`)
+  const [checks, prometheus] = await Promise.all([load('checks'), load('prometheus')])
+  t.same(packages(JSON.parse(checks.stdout)).filter(name => !allowed.includes(name)), [], 'the checks load no driver')
+  t.ok(packages(JSON.parse(prometheus.stdout)).includes('prom-client'), 'the metrics alone load prom-client')
+  t.notOk(packages(JSON.parse(prometheus.stdout)).includes('fastify'))
 })
 
 t.test('ships the schemas of the wire as plain JSON', async t => {
@@ -256,6 +292,9 @@ export type { ${types.join(', ')} } from '${NAME}'
   await writeFile(join(user, 'types.mts'), imported(`import healthz from '${NAME}'`, 'healthz.'))
   await writeFile(join(user, 'types.cts'), imported(`import healthz = require('${NAME}')`, 'healthz.'))
   await writeFile(join(user, 'mistakes.mts'), MISTAKES)
+  const required = PARTS.replace(/import prometheus from (.+)/, 'import prometheus = require($1)')
+  await Promise.all(['parts.mts', 'parts.cts'].map(file => writeFile(join(user, file), PARTS)))
+  await writeFile(join(user, 'partsRequire.cts'), required)
 
   const names = Object.keys(PROJECTS)
   const out = (name: string) => join(user, 'out', String(names.indexOf(name)))
@@ -266,27 +305,37 @@ export type { ${types.join(', ')} } from '${NAME}'
   }
 
   t.test('makes services of all these imports that boot and answer', async t => {
-    const services = names.flatMap(name => PROJECTS[name]!.files.filter(file => !/^(types|mistakes)/.test(file))
+    const built = (which: (file: string) => boolean) => names.flatMap(name => PROJECTS[name]!.files.filter(which)
       .map(file => join(out(name), file.replace(/ts$/, 'js'))))
+    const services = built(file => [...ESM, ...CJS].includes(file))
+    const parts = built(file => [...ESM_PARTS, ...CJS_PARTS].includes(file))
     await writeFile(join(user, 'services.mjs'), `
 import { pathToFileURL } from 'node:url'
 import healthz from '${NAME}'
 const answers = []
 for (const file of process.argv.slice(2)) {
   const service = await import(pathToFileURL(file))
-  const same = service.loaded[0] === healthz && service.loaded[1] === healthz.HealthError
+  const same = service.loaded?.[0] === healthz && service.loaded[1] === healthz.HealthError
   answers.push({ file, same, ...await service.answers() })
 }
 console.log(JSON.stringify(answers))`)
-    const { stdout, stderr } = await node(user, 'services.mjs', ...services)
+    const { stdout, stderr } = await node(user, 'services.mjs', ...services, ...parts)
     t.equal(stderr, '')
-    t.same(JSON.parse(stdout), services.map(file => ({
-      file,
-      same: true,
-      live: { status: 200, title: 'OK' },
-      ready: { status: 503, title: 'ready default away' },
-      seen: ['live', 'ready', null]
-    })))
+    t.same(JSON.parse(stdout), [
+      ...services.map(file => ({
+        file,
+        same: true,
+        live: { status: 200, title: 'OK' },
+        ready: { status: 503, title: 'ready default away' },
+        seen: ['live', 'ready', null]
+      })),
+      ...parts.map(file => ({
+        file,
+        same: true,
+        ready: { status: 503, title: 'away: connection refused' },
+        samples: ['healthz_check_up{probe="ready",check="cache"} 1', 'healthz_check_up{probe="ready",check="away"} 0']
+      }))
+    ])
   })
 })
 

@@ -8,7 +8,7 @@ import { expectRecord, refuseUnknown } from '../refusal.js'
 export function readOptions<Options extends object> (
   check: string, options: Options, known: ReadonlyArray<keyof Options & string>
 ): { readonly [name in keyof Options]: unknown } {
-  const given = expectRecord(`${check}()`, options, 'an object of options')
+  const given = expectRecord(`options of ${check}()`, options, 'an object')
   refuseUnknown(`${check}().`, given, known)
   return given as { readonly [name in keyof Options]: unknown }
 }

@@ -20,8 +20,8 @@ export interface Example {
  *
  * `dist/` must have been built: other suites run what is in it, so it can't be built anew here.
  */
-export function startExample (name: string): Promise<Example> {
-  return startProgram(join(__dirname, '../../dist/examples', `${name}.js`))
+export function startExample (name: string, env?: NodeJS.ProcessEnv): Promise<Example> {
+  return startProgram(join(__dirname, '../../dist/examples', `${name}.js`), env)
 }
 
 /** The same for a program that stands elsewhere, with more in its environment. */
@@ -71,7 +71,8 @@ export async function startProgram (program: string, env: NodeJS.ProcessEnv = {}
   async function stop (): Promise<void> {
     if (child.exitCode !== null || child.signalCode !== null) return
     const closed = once(child, 'close')
-    child.kill()
+    // It ends without a drain.
+    child.kill('SIGINT')
     await closed
   }
 

@@ -1,0 +1,54 @@
+// A service with PostgreSQL and Redis, whose plugins bring along the checks for them. Run it with
+//
+//   npm run build
+//   DATABASE_URL=postgres://localhost/test REDIS_URL=redis://localhost node dist/examples/postgres-redis.js
+//
+// and ask
+//
+//   curl localhost:8080/time
+//   curl -i localhost:8080/healthz/ready
+//
+// While the database is away, the second answers 503 and says why, e.g. `database: connection refused`. While Redis is
+// away, it passes and leaves a warning in the log: the service can do without.
+import fastifyPostgres from '@fastify/postgres'
+import fastifyRedis from '@fastify/redis'
+import Fastify from 'fastify'
+import healthz from 'fastify-healthz'
+import { postgres, redis } from 'fastify-healthz/checks'
+import fp from 'fastify-plugin'
+
+const { DATABASE_URL, REDIS_URL = 'redis://localhost' } = process.env
+
+const database = fp(async app => {
+  // Without the timeout, a connection that the network swallows while it is made keeps its place in the pool for ever.
+  await app.register(fastifyPostgres, { connectionString: DATABASE_URL, connectionTimeoutMillis: 5000 })
+  // An error that nobody listens to ends the process.
+  app.pg.pool.on('error', err => app.log.warn({ err }, 'an idle connection to the database was lost'))
+  app.healthz.add('ready', 'database', postgres(app.pg))
+}, { name: 'database', dependencies: ['fastify-healthz'] })
+
+const cache = fp(async app => {
+  // No request waits long for a Redis that is away. The timeout is longer than that of the check, which tells why.
+  await app.register(fastifyRedis, { url: REDIS_URL, commandTimeout: 1000, maxRetriesPerRequest: 0 })
+  // There is one with each attempt to connect again. The check tells of it once.
+  app.redis.on('error', () => {})
+  app.healthz.add('ready', 'cache', { check: redis(app.redis), critical: false })
+}, { name: 'cache', dependencies: ['fastify-healthz'] })
+
+const app = Fastify({ logger: true })
+
+app.register(healthz, { noLog: true, shutdown: true })
+app.register(database)
+app.register(cache)
+
+app.get('/time', async () => {
+  const known = await app.redis.get('example:time').catch(() => null)
+  if (known !== null) return { time: known, cached: true }
+  const { rows: [row] } = await app.pg.query<{ time: string }>('SELECT now()::text AS time')
+  await app.redis.set('example:time', row!.time, 'EX', 1).catch(() => {})
+  return { time: row!.time, cached: false }
+})
+
+app.listen({ port: Number(process.env.PORT ?? 8080), host: '0.0.0.0' }, error => {
+  if (error) throw error
+})
