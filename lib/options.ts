@@ -44,7 +44,7 @@ const PATH = /^\/[^:*?#]*$/
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function readOptions (given: HealthzOptions): Settings {
-  const options: HealthzOptions = expectRecord('', given, 'an object')
+  const options: HealthzOptions = expectRecord('', given, 'a plain object')
   refuseUnknown('', options, [...OPTIONS, ...REGISTER_OPTIONS], OPTIONS)
   const { timeout = 800, details = false, noLog = false, routeOptions = {}, shutdown = false, listen } = options
   const prefix = readPrefix(options.prefix)

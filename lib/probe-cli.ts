@@ -77,5 +77,8 @@ function write (stream: NodeJS.WriteStream, text: string): Promise<void> {
   })
 }
 
-// Left at once: a name may still be looked up, which nothing can stop.
-if (require.main === module) main(process.argv.slice(2), process, systemTime).then(code => process.exit(code))
+if (require.main === module) {
+  // A name that is being looked up holds the exit, and nothing can stop that: libc tries for 10 s and more unless told otherwise.
+  process.env.RES_OPTIONS ??= 'timeout:1 attempts:1'
+  main(process.argv.slice(2), process, systemTime).then(code => process.exit(code))
+}

@@ -63,8 +63,8 @@ const REFUSED_BY_FASTIFY: Readonly<Record<string, keyof ProbeRouteOptions>> = {
 
 /** What was thrown while routes were added; with the name of the option, if `routeOptions` are to blame. */
 export function blame (routeOptions: Readonly<ProbeRouteOptions>, thrown: unknown): unknown {
-  const code = String((thrown as { code?: unknown } | undefined)?.code)
-  const name = code.startsWith('FST_ERR_') ? REFUSED_BY_FASTIFY[code] : 'constraints'
+  const { code, stack } = Object(thrown) as { code?: unknown, stack?: unknown }
+  const name = REFUSED_BY_FASTIFY[String(code)] ?? (/[\\/]find-my-way[\\/]/.test(String(stack)) ? 'constraints' : undefined)
   if (name === undefined || routeOptions[name] === undefined) return thrown
   const [expected, got] = [`what Fastify takes (${messageOf(thrown)})`, show(routeOptions[name])]
   return healthzError('HEALTHZ_ERR_OPTION_INVALID', `routeOptions.${name}`, expected, got, { cause: thrown })

@@ -51,7 +51,7 @@ export function judgeError (error: unknown): Judgement {
 
 /** A check took longer than its timeout in ms → failure, which says what it waited for if the check has told. */
 export function judgeTimeout (timeout: number, awaiting: unknown): Judgement {
-  return typeof awaiting === 'string' ? { ...TIMED_OUT, message: `no ${awaiting} within ${timeout} ms` } : TIMED_OUT
+  return typeof awaiting === 'string' && awaiting !== '' ? { ...TIMED_OUT, message: `no ${awaiting} within ${timeout} ms` } : TIMED_OUT
 }
 
 /** What tells one failure from another; the log hears of a new one. */

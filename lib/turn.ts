@@ -19,6 +19,11 @@ export class Deadline {
     return this
   }
 
+  /** All that were added have ended, and its timer with them. */
+  get over (): boolean {
+    return this.#running === 0
+  }
+
   /** One that was added has ended. */
   end (): void {
     if (--this.#running === 0) this.#time.cancel(this.#timer)
@@ -56,7 +61,7 @@ export class Turn {
   deadline (timeout: number): Deadline {
     const last = this.#deadline
     // A timer of Node's is no more exact.
-    if (last?.timeout === timeout && this.now - last.startedAt < 1) return last
+    if (last?.timeout === timeout && !last.over && this.now - last.startedAt < 1) return last
     const deadline = new Deadline(this.#time, this.now, timeout)
     this.#deadline = deadline
     return deadline

@@ -151,6 +151,18 @@ t.test('of checks that were started together, the timeout of one is nothing to t
   t.strictSame(quick.told, [['changed', 'unknown', 'pass', 0]])
 })
 
+t.test('a promise that is over while it is subscribed to leaves the next check its timeout', async t => {
+  for (const then of [() => { throw new Error('odd') }, (resolve: () => void) => resolve()]) {
+    const time = new FakeTime()
+    const turn = new Turn(time)
+    runner(() => Object.assign(Promise.resolve(), { then }), {}, time).check.run(turn)
+    const hanging = runner(() => new Promise(() => {}), {}, time)
+    const result = hanging.check.run(turn)
+    await time.advance(800)
+    t.match(await result, { outcome: 'fail', reason: 'timeout' })
+  }
+})
+
 t.test('a signal is the same however often it is read, and aborted if it is read too late', async t => {
   const gate = deferred()
   let late: AbortSignal | undefined

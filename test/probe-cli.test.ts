@@ -208,6 +208,11 @@ t.test('--verbose prints the body, and the checks that fail', async t => {
     ''
   ])
   t.strictSame(await verbose(200, 'All is well.\n\x07Really.\n'), [`${head} 200 OK (0 ms)`, 'All is well.', '\\u0007Really.', ''])
+  const odd = '{"checks":{"a":{"status":"warn","title":{"toString":1}},"b":{"status":["fail"]}}}'
+  t.match(await verbose(200, odd), [`${head} 200 OK (0 ms)`, '{'])
+  for (const deep of ['['.repeat(2000) + ']'.repeat(2000), '['.repeat(5000) + ']'.repeat(5000)]) {
+    t.strictSame(await verbose(200, deep), [`${head} 200 OK (0 ms)`, deep, ''])
+  }
   t.strictSame(await verbose(200, ''), [`${head} 200 OK (0 ms)`, ''])
   t.strictSame(await verbose(200, { checks: { a: null, b: 'fail' } }), [
     `${head} 200 OK (0 ms)`, ...JSON.stringify({ checks: { a: null, b: 'fail' } }, null, 2).split('\n'), ''

@@ -18,7 +18,7 @@ t.test('a HealthError is expected, and anything else is not', async t => {
 t.test('a timeout says what the check waited for, if it has told', async t => {
   const told = { outcome: 'fail', reason: 'timeout', message: 'no answer within 500 ms' }
   t.strictSame(judgeTimeout(500, 'answer'), told)
-  for (const awaiting of [undefined, null, 1, Symbol('answer')]) {
+  for (const awaiting of [undefined, null, 1, '', Symbol('answer')]) {
     t.strictSame(judgeTimeout(500, awaiting), { outcome: 'fail', reason: 'timeout' })
   }
 })

@@ -29,6 +29,17 @@ t.test('what is started together with one timeout shares a timer, which goes wit
   t.equal(time.timers, 0)
 })
 
+t.test('a deadline whose timer is gone is joined by none', async t => {
+  const time = new FakeTime()
+  const turn = new Turn(time)
+  turn.deadline(800).add(() => t.fail()).end()
+  t.equal(time.timers, 0)
+  const out: number[] = []
+  turn.deadline(800).add(() => out.push(time.now()))
+  await time.advance(800)
+  t.strictSame(out, [800])
+})
+
 t.test('each runs out after its own timeout, counted from its own start', async t => {
   const time = new FakeTime()
   const turn = new Turn(time)

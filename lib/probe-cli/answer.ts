@@ -47,7 +47,7 @@ function readHead (bytes: Buffer) {
     const end = bytes.indexOf('\r\n\r\n', start)
     if (end === -1) return undefined
     const [statusLine, ...others] = bytes.toString('utf8', start, end).split('\r\n')
-    statusText = /^HTTP\/1\.\d (\d{3}(?: .*)?)$/.exec(statusLine!)?.[1]
+    statusText = /^HTTP\/1\.\d ([1-9]\d\d(?: .*)?)$/.exec(statusLine!)?.[1]
     if (statusText === undefined) throw new Error('the answer has no status')
     status = Number(statusText.slice(0, 3))
     fields = others
@@ -78,9 +78,11 @@ function unchunk (rest: Buffer): Body {
     const [, size] = /^([\da-f]{1,8})[ \t]*(?:;|$)/i.exec(rest.toString('latin1', at, end)) ?? []
     if (size === undefined) throw new Error('the answer has a chunk without a size')
     const length = Number.parseInt(size, 16)
-    // Fields may follow the last chunk, which nobody reads.
-    complete = length === 0
-    if (complete) break
+    // Fields may follow the last chunk, which nobody reads. An empty line ends them.
+    if (length === 0) {
+      complete = rest.includes('\r\n\r\n', end)
+      break
+    }
     chunks.push(rest.subarray(end + 2, end + 2 + length))
     at = end + 2 + length + 2
   }

@@ -27,15 +27,27 @@ export function inJson ({ target, verbose }: Plan, result: Result, tries: number
 /** The status, the body, and those of its checks that don't pass. */
 export function inWords ({ target }: Plan, result: Result): string {
   const { answer, durationMs, error } = result
-  const head = oneLine(`${target.name}: ${answer?.statusText ?? error} (${Math.round(durationMs)} ms)`)
+  const head = oneLine(`${target.name}: ${[answer?.statusText, error].filter(Boolean).join(': ')} (${Math.round(durationMs)} ms)`)
   if (answer === undefined) return head + '\n'
   const problem = problemOf(result)
-  const checks = Object.entries<any>(problem?.checks ?? {}).filter(([, check]) => /^(?:fail|warn)$/.test(check?.status))
+  const checks = Object.entries<any>(problem?.checks ?? {})
+    .filter(([, check]) => ['fail', 'warn'].includes(check?.status) && typeof check.title === 'string')
   return [
     head,
-    printable(problem === undefined ? answer.body.trimEnd() : JSON.stringify(problem, null, 2)),
+    printable(problem === undefined ? answer.body.trimEnd() : indented(problem, answer.body)),
     ...checks.map(([name, { status, title }]) => oneLine(`${status} ${name}: ${title}`))
   ].filter(Boolean).join('\n') + '\n'
+}
+
+/** Or as it came, if it is nested so deep that indenting it fails or makes it endless. */
+function indented (problem: object, body: string): string {
+  try {
+    const text = JSON.stringify(problem, null, 2)
+    if (text.length < 16 * body.length) return text
+  } catch {
+    // Nested deeper than the stack is.
+  }
+  return body.trimEnd()
 }
 
 function titleOf (result: Result): string | undefined {

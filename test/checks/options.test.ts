@@ -4,7 +4,7 @@ import { readOptions } from '../../lib/checks/options.js'
 
 t.test('options that are known are given back', async t => {
   const options = { max: 5 }
-  t.equal(readOptions('x', options, ['max']), options)
+  t.strictSame(readOptions('x', options, ['max']), options)
 })
 
 t.test('others are refused, and so is what is no object', async t => {

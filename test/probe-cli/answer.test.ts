@@ -24,14 +24,14 @@ const complete: Record<string, { sent: string, answer: object }> = {
   'in UTF-8': { sent: 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\xc3\xbc', answer: plain(200, '200 OK', 'ü') }
 }
 
-/** Chunked ones are complete with the size of the last chunk. */
+/** Chunked ones are complete with the empty line after the last chunk. */
 const chunked: Record<string, { sent: string, answer: object }> = {
   'in chunks': {
-    sent: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n2\r\nab\r\nA;ext="\xe9"\r\n0123456789\r\n00\r\n',
+    sent: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n2\r\nab\r\nA;ext="\xe9"\r\n0123456789\r\n00\r\nA: trailer\r\n\r\n',
     answer: plain(200, '200 OK', 'ab0123456789')
   },
   'in chunks with a capital, and none of them': {
-    sent: 'HTTP/1.1 503 X\r\ntransfer-encoding: Chunked\r\n\r\n0 \r\n', answer: plain(503, '503 X', '')
+    sent: 'HTTP/1.1 503 X\r\ntransfer-encoding: Chunked\r\n\r\n0 \r\n\r\n', answer: plain(503, '503 X', '')
   }
 }
 
@@ -69,6 +69,7 @@ t.test('what is no answer is refused, as soon as that can be seen', async t => {
   refused('\x15\x03\x01', 'the answer is not HTTP/1.1')
   refused('HTTP/2', 'the answer is not HTTP/1.1')
   refused('HTTP/1.1 ok\r\n\r\n', 'the answer has no status')
+  refused('HTTP/1.1 099 X\r\n\r\n', 'the answer has no status')
   refused('HTTP/1.1 2000 OK\r\n\r\n', 'the answer has no status')
   refused('HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n', 'the answer has a Content-Length that is no number')
   refused('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\n', 'the answer has a chunk without a size')
