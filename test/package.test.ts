@@ -2,7 +2,8 @@
 import { createRequire } from 'node:module'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import t from 'tap'
+import { build, type BuildOptions } from 'esbuild'
+import t, { type Test } from 'tap'
 import ts from 'typescript'
 import * as wire from '../types/wire.js'
 import { filesIn, pack, project, run } from './helpers/package.js'
@@ -18,13 +19,13 @@ const IMPORTS: Record<string, { line: string, plugin: string, error: string, typ
     types: 'healthz.'
   },
   named: {
-    line: `import { healthz, HealthError, type HealthzOptions, type Check } from '${NAME}'`,
+    line: `import { healthz, HealthError, type HealthzOptions, type Check, type Problem, type State } from '${NAME}'`,
     plugin: 'healthz',
     error: 'HealthError',
     types: ''
   },
   both: {
-    line: `import healthz, { HealthError } from '${NAME}'\nimport type { HealthzOptions, Check } from '${NAME}'`,
+    line: `import healthz, { HealthError } from '${NAME}'\nimport type { HealthzOptions, Check, Problem, State } from '${NAME}'`,
     plugin: 'healthz',
     error: 'HealthError',
     types: ''
@@ -83,7 +84,7 @@ export async function answers () {
 /** The kinds of TypeScript projects, and which of the services can be written in them. */
 const PROJECTS: Record<string, { files: string[], options: ts.CompilerOptions }> = {
   nodenext: {
-    files: [...ESM, ...CJS, ...ESM_PARTS, ...CJS_PARTS, 'types.mts', 'types.cts', 'mistakes.mts'],
+    files: [...ESM, ...CJS, ...ESM_PARTS, ...CJS_PARTS, 'types.mts', 'types.cts'],
     // As strict as TypeScript gets.
     options: { module: ts.ModuleKind.NodeNext, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true }
   },
@@ -129,14 +130,39 @@ export async function answers () {
     seen.push(request.routeOptions.config.healthz?.probe)
   })
   await app.register(${plugin}, options)
-  const live = await app.inject('/-/live')
-  const ready = await app.inject('/-/ready')
+  const undo: () => void = app.healthz.add('live', 'added', { check: () => false, critical: false })
+  const live: ${types}Problem = (await app.inject('/-/live')).json()
+  const ready: ${types}Problem = (await app.inject('/-/ready')).json()
   await app.inject('/elsewhere')
+  undo()
+  // @ts-expect-error no such member: what is typed as \`any\` would have it
+  const nothing: undefined = app.healthz.nothing
   await app.close()
-  return { live: live.json(), ready: ready.json(), seen }
+  const state: ${types}State = app.healthz.state
+  return { live, ready, seen, nothing, state }
 }
 `
 }
+
+const ANSWERS = {
+  same: true,
+  live: { status: 200, title: 'OK' },
+  ready: { status: 503, title: 'ready default away' },
+  seen: ['live', 'ready', null],
+  state: 'closed'
+}
+
+/** Runs services in one process with what the package itself gives there: prints what each answers. */
+const RUNNER = `
+import { pathToFileURL } from 'node:url'
+import healthz from '${NAME}'
+const answers = []
+for (const file of process.argv.slice(2)) {
+  const service = await import(pathToFileURL(file))
+  const same = service.loaded[0] === healthz && service.loaded[1] === healthz.HealthError
+  answers.push({ file, same, ...await service.answers() })
+}
+console.log(JSON.stringify(answers))`
 
 /** Type-checks a user's files and every declaration of the package, writes the JavaScript, and gives back what is wrong. */
 function compile (user: string, { files, options }: typeof PROJECTS[string], outDir: string, everything: boolean): string[] {
@@ -172,8 +198,12 @@ function compile (user: string, { files, options }: typeof PROJECTS[string], out
 
 const node = (cwd: string, ...args: string[]) => run(process.execPath, args, cwd)
 
+/** What can be imported beside the plugin, e.g. `fastify-healthz/checks`. */
+const furtherEntries = ({ exports }: { exports: object }) => Object.keys(exports)
+  .filter(key => key !== '.' && key !== './package.json').map(key => NAME + key.slice(1))
+
 // What other programs have to say is asked at once, and looked at in the end: they run beside the compiler below.
-const packed = pack('@types/node', '@fastify/swagger')
+const packed = pack('@types/node')
 const attw = packed.then(({ tarball, user }) =>
   node(user, join(project, 'node_modules/.bin/attw'), tarball, '--format', 'json'))
 
@@ -276,11 +306,38 @@ t.test('ships the schemas of the wire as plain JSON', async t => {
   t.equal(symbols({ ...shipped }), 0)
 })
 
+t.test('its further entries give the same to import and to require', async t => {
+  const { user, manifest } = await packed
+  await writeFile(join(user, 'entries.mjs'), `
+import { createRequire } from 'node:module'
+const require = createRequire(import.meta.url)
+const differ = []
+for (const entry of process.argv.slice(2)) {
+  const required = require(entry)
+  const imported = await import(entry)
+  if (imported.default !== required) differ.push(entry)
+  // fastify-plugin adds a name of its own to a plugin, once it runs.
+  for (const name of Object.keys(required).filter(name => !name.startsWith('fastify'))) {
+    if (imported[name] !== required[name]) differ.push(entry + ' ' + name)
+  }
+}
+console.log(JSON.stringify(differ))`)
+  const { stdout, stderr } = await node(user, 'entries.mjs', ...furtherEntries(manifest))
+  t.equal(stderr, '')
+  t.same(JSON.parse(stdout), [])
+})
+
 t.test('TypeScript', async t => {
-  const { user, root, files } = await packed
+  const { user, root, files, manifest } = await packed
   await mkdir(join(user, 'out'))
+  await writeFile(join(user, 'services.mjs'), RUNNER)
   await Promise.all([...ESM, ...CJS].map(file =>
     writeFile(join(user, file), service(IMPORTS[file.replace(/\..*/, '')]!))))
+  const answer = async (t: Test, services: string[], program: string, ...args: string[]) => {
+    const { stdout, stderr } = await run(program, [...args, 'services.mjs', ...services], user)
+    t.equal(stderr, '')
+    t.same(JSON.parse(stdout), services.map(file => ({ file, ...ANSWERS })))
+  }
 
   const declarations = files.filter(file => /^dist\/types\/.*\.d\.ts$/.test(file))
   const texts = await Promise.all(declarations.map(file => readFile(join(root, file), 'utf8')))
@@ -288,10 +345,10 @@ t.test('TypeScript', async t => {
   const imported = (line: string, prefix: string) => `${line}
 export namespace by { ${types.map(type => `export type ${type} = ${prefix}${type}`).join('; ')} }
 export type { ${types.join(', ')} } from '${NAME}'
+${furtherEntries(manifest).map((entry, i) => `export type Entry${i} = typeof import('${entry}')`).join('\n')}
 `
   await writeFile(join(user, 'types.mts'), imported(`import healthz from '${NAME}'`, 'healthz.'))
   await writeFile(join(user, 'types.cts'), imported(`import healthz = require('${NAME}')`, 'healthz.'))
-  await writeFile(join(user, 'mistakes.mts'), MISTAKES)
   const required = PARTS.replace(/import prometheus from (.+)/, 'import prometheus = require($1)')
   await Promise.all(['parts.mts', 'parts.cts'].map(file => writeFile(join(user, file), PARTS)))
   await writeFile(join(user, 'partsRequire.cts'), required)
@@ -304,140 +361,101 @@ export type { ${types.join(', ')} } from '${NAME}'
     })
   }
 
+  const built = (which: (file: string) => boolean) => names.flatMap(name => PROJECTS[name]!.files.filter(which)
+    .map(file => join(out(name), file.replace(/ts$/, 'js'))))
+
   t.test('makes services of all these imports that boot and answer', async t => {
-    const built = (which: (file: string) => boolean) => names.flatMap(name => PROJECTS[name]!.files.filter(which)
-      .map(file => join(out(name), file.replace(/ts$/, 'js'))))
-    const services = built(file => [...ESM, ...CJS].includes(file))
+    await answer(t, built(file => [...ESM, ...CJS].includes(file)), process.execPath)
+  })
+
+  t.test('makes services of the other exports that answer', async t => {
     const parts = built(file => [...ESM_PARTS, ...CJS_PARTS].includes(file))
-    await writeFile(join(user, 'services.mjs'), `
+    await writeFile(join(user, 'parts.mjs'), `
 import { pathToFileURL } from 'node:url'
-import healthz from '${NAME}'
 const answers = []
-for (const file of process.argv.slice(2)) {
-  const service = await import(pathToFileURL(file))
-  const same = service.loaded?.[0] === healthz && service.loaded[1] === healthz.HealthError
-  answers.push({ file, same, ...await service.answers() })
-}
+for (const file of process.argv.slice(2)) answers.push(await (await import(pathToFileURL(file))).answers())
 console.log(JSON.stringify(answers))`)
-    const { stdout, stderr } = await node(user, 'services.mjs', ...services, ...parts)
+    const { stdout, stderr } = await node(user, 'parts.mjs', ...parts)
     t.equal(stderr, '')
-    t.same(JSON.parse(stdout), [
-      ...services.map(file => ({
-        file,
-        same: true,
-        live: { status: 200, title: 'OK' },
-        ready: { status: 503, title: 'ready default away' },
-        seen: ['live', 'ready', null]
-      })),
-      ...parts.map(file => ({
-        file,
-        same: true,
-        ready: { status: 503, title: 'away: connection refused' },
-        samples: ['healthz_check_up{probe="ready",check="cache"} 1', 'healthz_check_up{probe="ready",check="away"} 0']
-      }))
-    ])
+    t.same(JSON.parse(stdout), parts.map(() => ({
+      same: true,
+      ready: { status: 503, title: 'away: connection refused' },
+      samples: ['healthz_check_up{probe="ready",check="cache"} 1', 'healthz_check_up{probe="ready",check="away"} 0']
+    })))
+  })
+
+  t.test('these services run as they are under tsx', async t => {
+    await answer(t, [...ESM, ...CJS], join(project, 'node_modules/.bin/tsx'))
+  })
+
+  // Node takes the types out and nothing else: CommonJS written as `import` stays what it is not.
+  const strips = (process.features as { typescript?: unknown }).typescript === 'strip'
+  t.test('those of ES modules run as they are under Node', { skip: !strips && 'this Node strips no types' }, async t => {
+    await answer(t, ESM, process.execPath)
   })
 })
 
-// Fails to compile where something wrong is accepted (then the comment above it is one too many) or something right
-// is not.
-const MISTAKES = `
-import { readFileSync } from 'node:fs'
-// Where \`schema.hide\` is typed.
-import '@fastify/swagger'
+t.test('no declaration has a type that is `any`', async t => {
+  const { root, files } = await packed
+  const program = ts.createProgram(files.filter(file => file.endsWith('.d.ts')).map(file => join(root, file)), {
+    module: ts.ModuleKind.NodeNext, target: ts.ScriptTarget.ES2022, strict: true, types: ['node']
+  })
+  const checker = program.getTypeChecker()
+  const found: string[] = []
+  for (const source of program.getSourceFiles().filter(({ fileName }) => fileName.startsWith(root))) {
+    const look = (node: ts.Node): void => {
+      if (ts.isTypeNode(node) && checker.getTypeFromTypeNode(node).flags & ts.TypeFlags.Any) {
+        found.push(`${source.fileName.slice(root.length)}: ${node.parent.getText(source)}`)
+      }
+      ts.forEachChild(node, look)
+    }
+    look(source)
+  }
+  t.same(found, [])
+})
+
+t.test('bundled by esbuild it works as before', async t => {
+  const { user } = await packed
+  await writeFile(join(user, 'checks.mjs'), 'export const live = () => false\n')
+  await writeFile(join(user, 'bundled.ts'), `
 import Fastify from 'fastify'
-import type { FastifyInstance } from 'fastify'
-import healthz, { HealthError } from 'fastify-healthz'
-import type { Check, CheckContext, Checks, HealthzErrorCode, HealthzOptions, Problem, ProbeRouteConfig } from 'fastify-healthz'
+import healthz, { HealthError } from '${NAME}'
 
-const app = Fastify()
-
-app.register(healthz)
-app.register(healthz, {})
-app.register(healthz, { live: undefined, noLog: undefined, routeOptions: { schema: { hide: true }, logLevel: 'warn' } })
-app.register(healthz, {
-  prefix: '',
-  live: false,
-  ready: { database: async () => false, disk: './disk.js#free', cache (context) { this.log.info(context.probe) } },
-  startup: './checks.js',
-  probes: { deep: () => {} },
-  paths: { ready: '/readyz' },
-  noLog: true,
-  root: import.meta.url,
-  routeOptions: { constraints: { host: 'internal.example' }, config: { rateLimit: false, mine: 1 } }
-})
-const constant = { probes: { deep: { a: './a.js' } }, paths: { deep: '/deep' } } as const
-app.register(healthz, constant)
-app.register(healthz, { root: new URL('.', import.meta.url), logLevel: 'warn' })
-Fastify({ http2: true }).register(healthz, { noLog: true })
-Fastify({ https: { key: readFileSync('key'), cert: readFileSync('cert') } }).register(healthz, { noLog: true })
-Fastify({ http2: true, https: {} }).register(healthz, { noLog: true })
-app.register(async scope => { await scope.register(healthz, { noLog: true }) }, { prefix: '/api' })
-
-// @ts-expect-error an option that there isn't
-app.register(healthz, { nolog: true })
-// @ts-expect-error
-app.register(healthz, { liveness: () => {} })
-// @ts-expect-error no check
-app.register(healthz, { live: 5 })
-// @ts-expect-error only false takes a probe away
-app.register(healthz, { live: true })
-// @ts-expect-error
-app.register(healthz, { ready: null })
-// @ts-expect-error
-app.register(healthz, { ready: { database: 5 } })
-// @ts-expect-error
-app.register(healthz, { ready: [() => {}] })
-// @ts-expect-error not a boolean
-app.register(healthz, { noLog: 'yes' })
-// @ts-expect-error
-app.register(healthz, { prefix: 5 })
-// @ts-expect-error
-app.register(healthz, { probes: () => {} })
-// @ts-expect-error
-app.register(healthz, { paths: { ready: 5 } })
-// @ts-expect-error
-app.register(healthz, { root: 5 })
-// @ts-expect-error not one of the route's options that a probe takes over
-app.register(healthz, { routeOptions: { onRequest: () => {} } })
-// @ts-expect-error
-app.register(healthz, { routeOptions: { logLevel: 5 } })
-// @ts-expect-error
-const misspelt: HealthzOptions = { perfix: '/' }
-
-app.addHook('onRequest', async request => {
-  const config: ProbeRouteConfig | undefined = request.routeOptions.config.healthz
-  const probe: string | undefined = config?.probe
-  // @ts-expect-error most routes are no probe's
-  request.routeOptions.config.healthz.probe
-  // @ts-expect-error a string, not any
-  const wrong: number | undefined = request.routeOptions.config.healthz?.probe
-})
-
-const check: Check = async function (context) {
-  const instance: FastifyInstance = context.app
-  const same: FastifyInstance = this
-  const given: CheckContext = context
-  const names: string[] = [context.probe, context.check]
-  context.log.warn({ err: new HealthError('Away', { cause: instance }) }, 'Away')
-  // @ts-expect-error
-  context.probes
-  // @ts-expect-error not to be written to
-  context.probe = 'live'
+async function main () {
+  const app = Fastify()
+  app.register(healthz, {
+    live: './checks.mjs#live',
+    ready: () => { throw new HealthError('Away') },
+    root: __dirname,
+    listen: { port: 0, host: '127.0.0.1' },
+    shutdown: true
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const ask = async (probe: string) => (await fetch('http://127.0.0.1:' + app.healthz.address!.port + '/healthz/' + probe)).json()
+  console.log(JSON.stringify([await ask('live'), await ask('ready')]))
+  await app.close()
 }
-const checks: Checks = { check }
-// @ts-expect-error the message is text
-throw new HealthError(5)
-const error: Error = new HealthError('Away')
-const code: HealthzErrorCode = 'HEALTHZ_ERR_OPTION_INVALID'
-// @ts-expect-error no such code
-const none: HealthzErrorCode = 'HEALTHZ_ERR_NONE'
-const problem: Problem = { status: 200, title: 'OK' }
-// @ts-expect-error
-const text: Problem = { status: '200', title: 'OK' }
-// @ts-expect-error
-const untitled: Problem = { status: 200 }
-`
+main()`)
+  // What Fastify itself needs to be bundled as an ES module.
+  const banner = {
+    js: `
+import { createRequire } from 'node:module'
+const require = createRequire(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname`
+  }
+  const bundles: Record<string, BuildOptions> = {
+    'bundle.cjs': { format: 'cjs' },
+    'minified.cjs': { format: 'cjs', minify: true },
+    'bundle.mjs': { format: 'esm', banner },
+    'external.cjs': { format: 'cjs', packages: 'external' }
+  }
+  await Promise.all(Object.entries(bundles).map(async ([outfile, options]) => {
+    const input: BuildOptions = { absWorkingDir: user, entryPoints: ['bundled.ts'], bundle: true, platform: 'node', target: 'node20' }
+    await build<BuildOptions>({ ...input, outfile, ...options })
+    const { stdout, stderr } = await node(user, outfile)
+    t.equal(stderr, '', outfile)
+    t.same(JSON.parse(stdout), [{ status: 503, title: 'The live check failed' }, { status: 503, title: 'Away' }], outfile)
+  }))
+})
 
 t.test('satisfies publint, suggestions included', async t => {
   const { tarball } = await packed

@@ -17,6 +17,7 @@ export interface Package {
   /** The files in the tarball, sorted. */
   readonly files: string[]
   readonly manifest: {
+    readonly exports: object
     readonly scripts: Record<string, string>
     readonly dependencies: Record<string, string>
     readonly peerDependencies: Record<string, string>
