@@ -46,7 +46,7 @@ declare namespace healthz {
   export { healthz, healthz as default, HealthError }
 }
 
-fp(healthz, { fastify: '5.x', name: 'fastify-healthz' })
+fp(healthz, { fastify: '5.x || 6.x', name: 'fastify-healthz' })
 
 // One object for `require`, a default import and named ones. Node learns the names that can be imported by reading
 // these lines, so they can't be made shorter.

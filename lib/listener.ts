@@ -21,13 +21,11 @@ export class Listener {
   static async open (app: FastifyInstance, { port, host }: ListenOptions, options: RoutesOptions, log: HealthzLog): Promise<Listener> {
     // The app has loaded it already. It is no dependency of ours, so it isn't asked for without need.
     const { fastify: Fastify, LogController } = require('fastify') as typeof import('fastify')
-    const { requestIdLogLabel, disableRequestLogging } = app.initialConfig
     let requests = 0
     const own = Fastify({
       loggerInstance: app.log,
       childLoggerFactory: app.childLoggerFactory,
-      // The older versions of Fastify 5 have none.
-      logController: LogController && new LogController({ requestIdLogLabel, disableRequestLogging }),
+      ...logOptions(app.initialConfig, LogController),
       genReqId: () => `healthz-${(++requests).toString(36)}`
     })
     // Constraints are about the app's hosts.
@@ -50,4 +48,12 @@ export class Listener {
     this.own.server.close()
     this.own.close()
   }
+}
+
+/** How the app logs its requests. The older versions of Fastify 5 have no `LogController`, and take its options themselves. */
+export function logOptions (
+  { requestIdLogLabel, disableRequestLogging }: FastifyInstance['initialConfig'], LogController?: typeof import('fastify').LogController
+) {
+  const options = { requestIdLogLabel, disableRequestLogging }
+  return LogController === undefined ? options : { logController: new LogController(options) }
 }

@@ -3,6 +3,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import healthz from '../lib/index.js'
+import { logOptions } from '../lib/listener.js'
 import { capture, messages } from './helpers/log.js'
 import { request as exchange } from './helpers/raw.js'
 import { startService } from './helpers/service.js'
@@ -52,6 +53,8 @@ t.test('without the option there is no address', async t => {
 t.test('hooks of the app do not reach it, nor does a prefix or a constraint; the options hold', async t => {
   const { lines, logger } = capture()
   const app = Fastify({ logger, requestIdLogLabel: 'id' } as any)
+  // Fastify 6 keeps it in the LogController, where it can't be read.
+  const label = app.initialConfig.requestIdLogLabel ?? 'reqId'
   t.teardown(() => app.close())
   app.addHook('onRequest', async (_request, reply) => reply.code(401).send('who are you?'))
   app.register(async scope => {
@@ -71,7 +74,7 @@ t.test('hooks of the app do not reach it, nor does a prefix or a constraint; the
   t.equal(await titleAt(port, '/healthz/live'), 'OK')
   t.strictSame(lines, [])
   t.match(JSON.parse((await exchange(port, 'GET', '/readyz?verbose')).body), { title: 'a: failed', checks: { a: { status: 'fail' } } })
-  t.match(lines.filter(({ msg }) => msg === 'request completed'), [{ id: /^healthz-/, probe: 'ready', title: 'a: failed', res: { statusCode: 503 } }])
+  t.match(lines.filter(({ msg }) => msg === 'request completed'), [{ [label]: /^healthz-/, probe: 'ready', title: 'a: failed', res: { statusCode: 503 } }])
 })
 
 t.test('during a slow boot startup and ready say Starting and live passes, and they serve when the app listens', async t => {
@@ -168,4 +171,9 @@ t.test('the log says where it listens', async t => {
   const { lines, logger } = capture()
   const { port } = await boot(t, { listen: { port: 0, host: '127.0.0.1' } }, undefined, { logger })
   t.equal(messages(lines)[0], `Probes listening at http://127.0.0.1:${port}`)
+})
+
+t.test('the options of the request log go to Fastify itself where it has no LogController', async t => {
+  const config = { requestIdLogLabel: 'id', disableRequestLogging: true }
+  t.strictSame(logOptions(config), config)
 })

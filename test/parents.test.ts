@@ -12,7 +12,7 @@ const options: healthz.HealthzOptions = {
 const PATHS = ['live', 'ready', 'startup', 'slow', 'nowhere'].map(name => `/healthz/${name}`)
 
 async function bytes (t: Test, server: FastifyServerOptions, prepare: (app: FastifyInstance) => void, late = false) {
-  const app = Fastify(server)
+  const app = Fastify({ ...server })
   t.teardown(() => app.close())
   if (!late) prepare(app)
   app.register(healthz, options)
