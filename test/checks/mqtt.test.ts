@@ -88,7 +88,7 @@ t.test('mqtt', async t => {
     const { ask, recovers } = await readyWith(t, { devices: mqtt(client) })
     t.equal(await ask(), 'OK')
 
-    server.freeze()
+    await server.freeze()
     t.equal(await ask(), 'devices: no answer within 150 ms')
     server.thaw()
     t.equal(await recovers(), 'OK')

@@ -89,7 +89,7 @@ t.test('nats', async t => {
     const { ask, recovers } = await readyWith(t, { events: nats(connection) })
     t.equal(await ask(), 'OK')
 
-    server.freeze()
+    await server.freeze()
     t.equal(await ask(), 'events: no answer within 150 ms')
     server.thaw()
     t.equal(await recovers(), 'OK')

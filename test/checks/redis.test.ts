@@ -101,7 +101,7 @@ t.test('redis', async t => {
       t.equal(await ask(), 'cache: no answer within 150 ms')
       t.equal(await recovers(), 'OK')
 
-      server.freeze()
+      await server.freeze()
       t.equal(await ask(), 'cache: no answer within 150 ms')
       server.thaw()
       t.equal(await recovers(), 'OK')

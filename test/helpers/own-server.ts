@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ export interface OwnServer {
   /** A folder of its own, which goes with the test. */
   readonly dir: string
   /** Stops it where it is: its connections stay, and the kernel takes what is sent to it. */
-  freeze (): void
+  freeze (): Promise<void>
   thaw (): void
   stop (): Promise<void>
   /** Starts it again on its port, after `stop()`. */
@@ -50,11 +50,21 @@ export async function ownServer (t: Test, command: string, args: readonly string
   return {
     port,
     dir,
-    freeze: () => { child?.kill('SIGSTOP') },
+    async freeze () {
+      child?.kill('SIGSTOP')
+      await frozen(child?.pid)
+    },
     thaw: () => { child?.kill('SIGCONT') },
     stop,
     start
   }
+}
+
+/** The signal takes effect a moment after it was sent, thread by thread. */
+async function frozen (pid: number | undefined): Promise<void> {
+  const tasks = `/proc/${pid}/task`
+  const states = () => readdirSync(tasks).map(task => readFileSync(`${tasks}/${task}/stat`, 'utf8'))
+  while (existsSync(tasks) && !states().every(stat => stat.includes(') T '))) await sleep(1)
 }
 
 /** As `needs()` of services: whether the machine has the commands, to start servers of a test's own. */
