@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
+import { hasAll, listens } from './services.js'
 
 /** A server of a test's own, for what would hurt others on a shared one. */
 export interface OwnServer {
@@ -69,12 +70,7 @@ async function frozen (pid: number | undefined): Promise<void> {
 
 /** As `needs()` of services: whether the machine has the commands, to start servers of a test's own. */
 export function needsCommands (t: Test, ...commands: string[]): boolean {
-  const missing = commands.filter(command => spawnSync(command, ['--version']).error !== undefined)
-  if (missing.length === 0) return true
-  const reason = `needs ${missing.join(' and ')}`
-  if (process.env.HEALTHZ_REQUIRE_SERVICES === '1') t.fail(reason)
-  else t.pass(reason, { skip: reason })
-  return false
+  return hasAll(t, commands.filter(command => spawnSync(command, ['--version']).error !== undefined))
 }
 
 async function freePort (): Promise<number> {
@@ -84,16 +80,4 @@ async function freePort (): Promise<number> {
   server.close()
   await once(server, 'close')
   return port
-}
-
-export async function listens (port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1')
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
 }

@@ -15,6 +15,11 @@ export type Service = keyof typeof PORTS
 export async function needs (t: Test, ...services: Service[]): Promise<boolean> {
   const there = await Promise.all(services.map(service => listens(PORTS[service])))
   const missing = services.filter((_, at) => !there[at]).map(service => `${service} on 127.0.0.1:${PORTS[service]}`)
+  return hasAll(t, missing)
+}
+
+/** Whether nothing is missing. What is skips the test, or fails it where `HEALTHZ_REQUIRE_SERVICES=1`. */
+export function hasAll (t: Test, missing: readonly string[]): boolean {
   if (missing.length === 0) return true
   const reason = `needs ${missing.join(' and ')}`
   if (process.env.HEALTHZ_REQUIRE_SERVICES === '1') t.fail(reason)
@@ -22,7 +27,7 @@ export async function needs (t: Test, ...services: Service[]): Promise<boolean> 
   return false
 }
 
-async function listens (port: number): Promise<boolean> {
+export async function listens (port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   try {
     await once(socket, 'connect')
