@@ -42,9 +42,10 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
   })
   const probes = settings.probes.map(({ name, path }) => new Probe(name, path, lifecycle, events, time))
   const registry = new Registry(probes, settings.off)
-  const build = (probe: Probe, { check, name, ...plan }: CheckSettings<Check>) => new CheckRunner(
-    { ...plan, probe: probe.name, name },
-    run => Reflect.apply(check, fastify, [new Context(fastify, probe.name, name, plan.timeout, run)]),
+  const build = (probe: Probe, { check, name, timeout, critical, maxAge, interval }: CheckSettings<Check>) => new CheckRunner(
+    // Every property by its name, so that all plans are of one shape: spread, a check among 1,000 costs half as much again.
+    { probe: probe.name, name, timeout, critical, maxAge, interval },
+    run => Reflect.apply(check, fastify, [new Context(fastify, probe.name, name, timeout, run)]),
     events,
     time
   )
