@@ -68,10 +68,11 @@ function revoked () {
 }
 
 t.test('a value that throws when it is looked at is shown by its type', async t => {
-  t.equal(show({ get [Symbol.toStringTag] () { return oops() } }), '`object`')
-  t.equal(show(Object.defineProperty(new Error(), 'stack', { get: oops })), '`object`')
   t.equal(show(Object.defineProperty(() => {}, 'name', { get: oops })), '`function`')
   t.equal(show(revoked()), '`object`')
+  // Newer versions of Node look at these more carefully, and show what they are.
+  t.match(show({ get [Symbol.toStringTag] () { return oops() } }), /^`object`$|^`.*` \(object\)$/)
+  t.match(show(Object.defineProperty(new Error(), 'stack', { get: oops })), /^`object`$|^`\[Error\].*` \(object\)$/)
 })
 
 t.test('a value may be shown at more length', async t => {

@@ -4,7 +4,7 @@
  *
  * HEALTHZ_PROPERTY_RUNS=20000 tries so many, HEALTHZ_PROPERTY_SEED=… those of a failure again.
  */
-import { isDeepStrictEqual } from 'node:util'
+import { inspect, isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import Fastify from 'fastify'
 import t from 'tap'
@@ -26,7 +26,9 @@ function description (value: unknown, seen = new Set<unknown>()): unknown {
 }
 
 const everywhere = () => [
-  [Object, Function, Array, Map, Promise].map(({ prototype }) => Object.getOwnPropertyDescriptors(prototype)),
+  [Object, Function, Array, Map, Promise].map(({ prototype }) => Reflect.ownKeys(prototype).map(key => [
+    key, ...Object.values(Object.getOwnPropertyDescriptor(prototype, key)!)
+  ])),
   SIGNALS.map(name => process.listenerCount(name))
 ]
 
@@ -99,7 +101,7 @@ async function attempt (given: Pick<Example, 'options' | 'bad'> & Partial<Exampl
     await app.close()
   }
   if (before !== undefined && !isDeepStrictEqual(description(options), before)) throw new Error('the options were changed')
-  if (!isDeepStrictEqual(everywhere(), worldBefore)) throw new Error(`the process was changed: ${everywhere()}`)
+  if (!isDeepStrictEqual(everywhere(), worldBefore)) throw new Error(`the process was changed: ${inspect(everywhere(), { depth: 4 })}`)
 }
 
 const { numRuns, seed } = trials(400)
@@ -125,7 +127,6 @@ t.test('what Fastify would refuse of a route is refused by the name of the optio
   const refused: healthz.HealthzOptions[] = [
     { routeOptions: { logLevel: 'nosuch' as never } },
     { routeOptions: { constraints: { nosuch: 'x' } } },
-    { routeOptions: { constraints: { host: 5 } as never } },
     { routeOptions: { schema: { body: {} } } }
   ]
   for (const options of refused) {

@@ -395,9 +395,12 @@ console.log(JSON.stringify(answers))`)
   })
 })
 
-t.test('no declaration has a type that is `any`', async t => {
-  const { root, files } = await packed
-  const program = ts.createProgram(files.filter(file => file.endsWith('.d.ts')).map(file => join(root, file)), {
+t.test('no public declaration has a type that is `any`', async t => {
+  const { root } = await packed
+  const { exports } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { exports: Record<string, { types?: string }> }
+  const entries = Object.values(exports).flatMap(({ types }) => types === undefined ? [] : [join(root, types)])
+  t.ok(entries.length >= 3)
+  const program = ts.createProgram(entries, {
     module: ts.ModuleKind.NodeNext, target: ts.ScriptTarget.ES2022, strict: true, types: ['node']
   })
   const checker = program.getTypeChecker()

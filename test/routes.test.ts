@@ -199,8 +199,7 @@ t.test('a route option that Fastify refuses is refused by its name, with the cau
   for (const [routeOptions, message] of [
     [{ logLevel: 'nosuch' }, /^Expected `routeOptions.logLevel` to be what Fastify takes \(.*\), got `'nosuch'` \(string\)$/],
     [{ schema: { body: {} } }, /^Expected `routeOptions.schema` to be what Fastify takes \(.*\), got `\{ body: \{\} \}` \(object\)$/],
-    [{ constraints: { nosuch: 'x' } }, /^Expected `routeOptions.constraints` .*\(No strategy registered for constraint key nosuch\)/],
-    [{ constraints: { host: 5 } }, /^Expected `routeOptions.constraints` .*\(Host should be a string or a RegExp\)/]
+    [{ constraints: { nosuch: 'x' } }, /^Expected `routeOptions.constraints` .*\(No strategy registered for constraint key nosuch\)/]
   ] as const) {
     await t.rejects(boot(routeOptions), { code: 'HEALTHZ_ERR_OPTION_INVALID', message, cause: Error })
   }
