@@ -9,8 +9,14 @@ const REQUEST_START = 'http.server.request.start'
 const RESPONSE_FINISH = 'http.server.response.finish'
 interface Exchange { readonly response: ServerResponse, readonly socket: Socket, readonly server: Server }
 
-/** `_httpMessage` is the response that is under way; `http-terminator` and others go by it as well. */
-type HttpSocket = Socket & { _httpMessage?: ServerResponse | null }
+/**
+ * `_httpMessage` is the response that is under way; `http-terminator` and others go by it as well. `parser` is there for
+ * as long as the socket speaks HTTP/1.1: not over HTTP/2, nor once it has become a WebSocket.
+ */
+type HttpSocket = Socket & { _httpMessage?: ServerResponse | null, parser?: object | null }
+
+/** How long a request may take to begin on a connection of a server that closes, in ms, at least; twice that at most. */
+const SILENCE = 500
 
 const known = new WeakMap<Server, Connections>()
 
@@ -22,6 +28,7 @@ export class Connections {
   readonly #sockets = new Set<HttpSocket>()
   readonly #sessions = new Set<ServerHttp2Session>()
   readonly #subscribed = new Map<string, (message: unknown) => void>()
+  #sweep: NodeJS.Timeout | undefined
 
   /** Those of the app's server, which several scopes of the app may ask for. */
   static of (app: FastifyInstance): Connections {
@@ -52,6 +59,7 @@ export class Connections {
     this.endAfterAnswer()
     this.#on(RESPONSE_FINISH, ({ response, socket }) => { if (response.shouldKeepAlive) socket.end() })
     this.endSessions()
+    this.#endSilent()
   }
 
   /** Tells the clients of HTTP/2 to go away (GOAWAY): what is under way ends, and nothing new begins on these sessions. */
@@ -59,8 +67,24 @@ export class Connections {
     for (const session of this.#sessions) session.close()
   }
 
+  /**
+   * Node closes with the server what is idle after a request, and stops to look at the time that a request takes to
+   * arrive: a connection without one, such as a browser opens ahead of need, would hold the close for as long as it likes.
+   */
+  #endSilent (): void {
+    let silent: HttpSocket[] = []
+    const isSilent = ({ parser, _httpMessage: response }: HttpSocket) => parser && !response
+    this.#sweep ??= setInterval(() => {
+      // While it listens, as during a drain in `preClose`, a request may come on any of them.
+      if (this.app.server.listening) return
+      for (const socket of silent) if (isSilent(socket)) socket.destroy()
+      silent = [...this.#sockets].filter(isSilent)
+    }, SILENCE).unref()
+  }
+
   /** The server has closed. */
   forget (): void {
+    clearInterval(this.#sweep)
     for (const [channel, listener] of this.#subscribed) unsubscribe(channel, listener)
     this.#subscribed.clear()
   }

@@ -3,14 +3,17 @@ import { connect, type ClientHttp2Session } from 'node:http2'
 import { channel } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect as connectTcp } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import healthz from '../lib/index.js'
 import { listen } from './helpers/raw.js'
+import { tls } from './helpers/tls.js'
 
 /** One request over an agent's connection: how the answer leaves the connection, and what it says. */
 async function ask (agent: Agent, port: number, host = '127.0.0.1') {
@@ -228,4 +231,60 @@ t.test('an idle HTTP/2 session does not hold a close', async t => {
   await app.close()
   await away
   t.ok(session.closed)
+})
+
+for (const https of [undefined, tls]) {
+  t.test(`a connection on which no request arrives does not hold a close${https ? ', over TLS either' : ''}`, async t => {
+    const { app, port } = await serve(https && { https })
+    const open = async (sent = '') => {
+      const socket = https ? connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false }) : connectTcp(port, '127.0.0.1')
+      socket.write(sent)
+      await once(socket, https ? 'secureConnect' : 'connect')
+      return socket
+    }
+    const sockets = [await open(), await open('GET / HTTP/1.1\r\nHo'), await open('GET / HTTP/1.1\r\nHost: a\r\n\r\n')]
+    // They are taken in turn: when the last one is answered, the server has them all.
+    await once(sockets[2]!, 'data')
+    const ends = sockets.map(socket => once(socket.resume(), 'close'))
+    await app.close()
+    t.equal((await Promise.all(ends)).length, 3)
+  })
+}
+
+t.test('a request that takes its time while the server closes is answered, and a WebSocket is left alone', async t => {
+  const { app, port, waiting, go } = await serveSlowly(false)
+  app.server.on('upgrade', (_request, socket) => {
+    socket.on('data', bytes => socket.write(bytes)).on('end', () => socket.end()).write('HTTP/1.1 101 Switching Protocols\r\n\r\n')
+  })
+  const socket = connectTcp(port, '127.0.0.1')
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+  await once(socket, 'data')
+  const answer = ask(new Agent(), port)
+  await waiting
+  const silent = connectTcp(port, '127.0.0.1').resume()
+  await once(silent, 'connect')
+  const closed = app.close()
+  await once(silent, 'close')
+  socket.write('still there')
+  t.equal(String((await once(socket, 'data'))[0]), 'still there')
+  socket.end()
+  go()
+  t.match(await answer, { body: 'slow' })
+  await closed
+})
+
+t.test('while a drain in `preClose` lasts, a connection may stay silent', async t => {
+  const app = Fastify({ return503OnClosing: false })
+  app.register(healthz)
+  app.get('/', async () => 'served')
+  app.addHook('preClose', () => app.healthz.drain(1200))
+  const port = await listen(app)
+  const socket = connectTcp(port, '127.0.0.1')
+  await once(socket, 'connect')
+  const closed = app.close()
+  // Twice as long as a silent connection is left alone once the server doesn't listen any more.
+  await sleep(1100)
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  t.match(String((await once(socket, 'data'))[0]), /^HTTP\/1.1 200 OK\r\n/)
+  await closed
 })

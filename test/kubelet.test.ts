@@ -11,25 +11,7 @@ import { Worker } from 'node:worker_threads'
 import { deferred } from './helpers/checks.js'
 import { Kubelet, probe as probeWith, type KubeletOptions, type ProbeOptions, type ProbeResult, type ProbeSpec, type ProbeTarget } from './helpers/kubelet.js'
 import { FakeTime } from './helpers/time.js'
-
-// Signed by itself, for nobody, for one day: what nobody who verifies would take. No secret: it guards nothing.
-const tls = {
-  key: `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgdAGYGfrgpXbftOjK
-cXypQOusnepX67BgvDmjmtMcHGOhRANCAARNF4MwbRgsMbVpTmkQvUe4nREWw2Cq
-x5YcHWysfNelapS9NFi1VdIw+9NaEtykWKeHXq5e+gu7i7YnaGgZNd0z
------END PRIVATE KEY-----`,
-  cert: `-----BEGIN CERTIFICATE-----
-MIIBdzCCAR2gAwIBAgIUAMmw7rF1fwwr10bSLAgqS525aGIwCgYIKoZIzj0EAwIw
-ETEPMA0GA1UEAwwGbm9ib2R5MB4XDTI2MTEyMjE1NTU1MloXDTI2MTEyMzE1NTU1
-MlowETEPMA0GA1UEAwwGbm9ib2R5MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
-TReDMG0YLDG1aU5pEL1HuJ0RFsNgqseWHB1srHzXpWqUvTRYtVXSMPvTWhLcpFin
-h16uXvoLu4u2J2hoGTXdM6NTMFEwHQYDVR0OBBYEFGWpq3oB64XL3ehAbk64Llpm
-yN/hMB8GA1UdIwQYMBaAFGWpq3oB64XL3ehAbk64LlpmyN/hMA8GA1UdEwEB/wQF
-MAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIgDjTDggo9reyPAbWdjAz+zpzv+xeukOfb
-zqA7RgRFsFACIQDypOGdvL2EpQjVp4lRPuzYLp8U6B4UYKyujK/yDnWX6Q==
------END CERTIFICATE-----`
-}
+import { tls } from './helpers/tls.js'
 
 /** Listens on a free port until the test is over. */
 async function listen (t: Test, server: Pick<Server, 'on' | 'listen' | 'close' | 'address'>, host = '127.0.0.1'): Promise<number> {
