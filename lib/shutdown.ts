@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { AllEvents, Signals } from 'close-with-grace'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Lifecycle } from './lifecycle.js'
@@ -69,8 +70,8 @@ async function end (cause: { signal?: Signals, err?: Error }): Promise<void> {
   const closed = await Promise.all(ending.map(async ({ app, lifecycle, delay, log }) => {
     const atOnce = failed || cause.signal === 'SIGINT' || lifecycle.state === 'starting' || lifecycle.closing
     const drained = lifecycle.drain(atOnce ? 0 : delay, cause.signal)
-    // One that is under way already ends with the close.
-    if (!atOnce) await drained
+    // A drain that is under way may have begun with another delay. It ends with the close.
+    if (!atOnce) await Promise.race([drained, sleep(delay, undefined, { ref: false })])
     return app.close().then(() => true, (error: unknown) => { log.closeFailed(error) })
   }))
   // close-with-grace exits with 1 when this throws, and otherwise only for an error that is truthy.

@@ -76,6 +76,16 @@ t.test('a drain that is under way is cut short by SIGINT and by an error, and a 
   t.match(await byHand.exit, { code: 0 }, 'our listener is there until the last hook has run')
 })
 
+t.test('on SIGTERM a longer drain that is under way ends with the delay', async t => {
+  const child = service(t, { delay: 300, timeout: 5000 }, { more: "app.addHook('onListen', () => { app.healthz.drain(60_000) })" })
+  await child.line('draining for 60 s, ready fails from now on')
+  child.kill('SIGTERM')
+  t.match(await child.exit, { code: 0 })
+  const { lastedMs } = child.lines.find(({ msg }) => msg.startsWith('drained for'))!
+  t.ok(lastedMs >= 299, String(lastedMs))
+  t.equal(child.lines.at(-1)!.msg, 'closed')
+})
+
 t.test('a timeout may be as long as a timer takes', async t => {
   const child = service(t, { delay: 100, timeout: 2 ** 31 - 1 })
   await child.line('up')
