@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { ListenOptions } from '../types/options.js'
 import { healthzError } from './errors.js'
@@ -31,6 +31,7 @@ export class Listener {
     // Constraints are about the app's hosts.
     own.register(routes, { ...options, routeOptions: { ...options.routeOptions, constraints: undefined } })
     await own.ready()
+    own.server.on('connection', (socket: Socket) => { socket.unref() })
     // Not Fastify's `listen`: without a host Node takes all addresses, of IPv6 where the machine has it.
     own.server.listen({ port, host }).unref()
     try {

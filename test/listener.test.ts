@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import healthz from '../lib/index.js'
@@ -165,6 +165,22 @@ t.test('it never keeps a process alive by itself', async t => {
     app.register(async () => { throw new Error('no') })
     await app.ready().catch(() => say('failed'))`)
   t.match(await failed.exit, { code: 0 })
+})
+
+t.test('nor do the connections to it', async t => {
+  const child = startService(t, `
+    const busy = setInterval(() => {}, 1000)
+    const app = Fastify()
+    app.register(healthz, { listen: { port: 0 }, live: () => { clearInterval(busy) } })
+    await app.ready()
+    say('ready', { port: app.healthz.address.port })`)
+  const { port } = await child.line('ready')
+  const sockets = [connect(port), connect(port)]
+  t.teardown(() => { for (const socket of sockets) socket.destroy() })
+  for (const socket of sockets) socket.on('error', () => {})
+  await once(sockets[0]!, 'connect')
+  sockets[1]!.write('GET /healthz/live HTTP/1.1\r\nHost: a\r\n\r\n')
+  t.match(await child.exit, { code: 0 })
 })
 
 t.test('the log says where it listens', async t => {
