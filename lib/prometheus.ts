@@ -155,7 +155,7 @@ declare namespace prometheus {
   export { prometheus, prometheus as default }
 }
 
-fp(prometheus, { fastify: '5.x', name: 'fastify-healthz-prometheus', dependencies: ['fastify-healthz'] })
+fp(prometheus, { fastify: '5.x || 6.x', name: 'fastify-healthz-prometheus', dependencies: ['fastify-healthz'] })
 
 // As in `index.ts`.
 module.exports = prometheus

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import healthz, * as named from '../lib/index.js'
+import prometheus from '../lib/prometheus.js'
 
 t.test('the plugin is callable, and is its own default and named export', async t => {
   t.type(healthz, 'function')
@@ -9,6 +10,13 @@ t.test('the plugin is callable, and is its own default and named export', async 
   t.equal(healthz.healthz, healthz)
   t.equal(healthz.default, healthz)
   t.equal(named.HealthError, healthz.HealthError)
+})
+
+t.test('its parts take the same versions of Fastify', async t => {
+  const meta = Symbol.for('plugin-meta')
+  const [plugin, metrics] = [healthz, prometheus].map(plugin => (plugin as unknown as Record<symbol, { fastify: string }>)[meta]!.fastify)
+  t.equal(plugin, '5.x || 6.x')
+  t.equal(metrics, plugin)
 })
 
 t.test('every file of lib/ and types/ loads, so that coverage counts them all', async t => {
