@@ -92,6 +92,24 @@ t.test('metrics: a scrape shows what was asked before, and asks nothing', async 
   t.strictSame(await scrape(), samples)
 })
 
+t.test('postgres-redis: boots without its cache, and has it when it comes', async t => {
+  if (!await needs(t, 'postgres', 'redis')) return
+  const cache = await proxyTo(PORTS.redis)
+  t.teardown(cache.close)
+  await cache.refuse()
+  const example = await startExample('postgres-redis', {
+    DATABASE_URL: `postgres://postgres@127.0.0.1:${PORTS.postgres}/test`,
+    REDIS_URL: `redis://127.0.0.1:${cache.port}`
+  })
+  t.teardown(example.stop)
+  const get = async (path: string) => (await fetch(example.url + path)).json()
+  t.strictSame(await get('/healthz/ready'), { status: 200, title: 'OK' })
+  t.match(await get('/time'), { cached: false })
+  await cache.resume()
+  while ((await get('/time') as { cached: boolean }).cached === false) await setTimeout(25)
+  t.strictSame(await get('/healthz/ready'), { status: 200, title: 'OK' })
+})
+
 t.test('postgres-redis: tells why it is not ready, and is by itself when the service is back', async t => {
   if (!await needs(t, 'postgres', 'redis')) return
   const database = await proxyTo(PORTS.postgres)
