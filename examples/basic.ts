@@ -17,8 +17,8 @@
 //
 // It answers 200, and one `info` line tells how long the outage was.
 //
-// End it with `kill`, as a deployment would: `ready` fails, requests are served for another 5 s, then it closes and exits
-// with 0. Ctrl-C ends it at once.
+// End it with `kill` and the `pid` of its log lines, as a deployment would: `ready` fails, requests are served for another
+// 5 s, then it closes and exits with 0. Ctrl-C ends it at once.
 import Fastify from 'fastify'
 import healthz, { HealthError } from 'fastify-healthz'
 

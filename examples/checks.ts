@@ -1,4 +1,5 @@
-// Checks in a module of their own. `specifiers.ts` registers them by name; they find what they need on the app.
+// Checks in a module of their own. `specifiers.ts` registers them by name; they find what they need on the app, by
+// `getDecorator`, which is in Fastify 5.3 and later.
 import { type Check, HealthError } from 'fastify-healthz'
 
 export interface Worker {

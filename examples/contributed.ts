@@ -11,7 +11,7 @@ import database from './database-plugin.js'
 const app = Fastify({ logger: true })
 
 // First the plugin that has the probes, then those that add checks to them.
-app.register(healthz, { noLog: true })
+app.register(healthz, { noLog: true, shutdown: true })
 app.register(database)
 
 app.post('/database/down', async () => {

@@ -23,7 +23,8 @@ app.register(healthz, {
       critical: false
     }
   },
-  noLog: true
+  noLog: true,
+  shutdown: true
 })
 app.register(prometheus)
 

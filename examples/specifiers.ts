@@ -8,7 +8,7 @@ import healthz from 'fastify-healthz'
 import type { Database, Worker } from './checks.js'
 
 const worker: Worker = { lastTurn: Date.now() }
-setInterval(() => { worker.lastTurn = Date.now() }, 1000)
+setInterval(() => { worker.lastTurn = Date.now() }, 1000).unref()
 
 let up = true
 const database: Database = {
@@ -27,7 +27,8 @@ app.register(healthz, {
   root: __dirname,
   live: './checks.js#liveness',
   ready: './checks.js#readiness',
-  noLog: true
+  noLog: true,
+  shutdown: true
 })
 
 app.post('/database/down', async () => {

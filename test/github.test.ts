@@ -51,6 +51,6 @@ t.test('whatever has dependencies of its own is kept up to date', async t => {
 t.test('who reports a bug is asked for what shows it', async t => {
   const { body } = parse(read('ISSUE_TEMPLATE/bug.yml')) as { body: Array<Record<string, any>> }
   const required = body.filter(({ validations }) => validations?.required).map(({ id }) => id)
-  t.same(required, ['what', 'program', 'answer', 'log', 'versions'])
+  t.same(required, ['what', 'program', 'versions'])
   t.ok(body.some(({ id }) => id === 'manifest'), 'the manifest only where there is one')
 })
