@@ -6,7 +6,9 @@ import { basename, join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import ts from 'typescript'
-import { type Block, blocksOf, CHECKS, deadLinks, missingPaths, type Page, readPage, runProgram, typeErrors } from './helpers/docs.js'
+import {
+  type Block, blocksOf, CHECKS, deadLinks, missingPaths, namesIn, type Page, readPage, rowsIn, runProgram, typeErrors
+} from './helpers/docs.js'
 import { filesIn, project } from './helpers/package.js'
 
 const pagesIn = (folder: string) => readdirSync(join(project, folder)).filter(name => name.endsWith('.md')).map(name => join(folder, name))
@@ -95,13 +97,24 @@ t.test('the page on architecture has every file of lib', async t => {
   t.strictSame([...new Set(rooms)].filter(room => !text.includes(`\`lib/${room}\``)), [])
 })
 
+/** The interfaces of a file in `types/`. */
+const interfacesIn = (file: string) =>
+  ts.createSourceFile(file, read(`types/${file}.ts`), ts.ScriptTarget.ES2022).statements.filter(ts.isInterfaceDeclaration)
+const membersOf = (type: ts.InterfaceDeclaration) =>
+  type.members.flatMap(({ name }) => name !== undefined && ts.isIdentifier(name) ? name.text : [])
+
+t.test('the README has every option of the types once, and no other', async t => {
+  const options = interfacesIn('options').filter(({ name }) => name.text === 'HealthzOptions').flatMap(membersOf).sort()
+  t.not(options.length, 0)
+  // Up to the next heading: what follows there are the options of something else.
+  const section = /^## Options\n([\s\S]*?)(?=^#+ |(?![\s\S]))/m.exec(read('README.md'))![1]!
+  t.strictSame(rowsIn(section).flatMap(([option]) => namesIn(option)).sort(), options)
+})
+
 t.test('the reference has every type and every member of it', async t => {
   const text = read('docs/api.md')
   const exported = [...read('lib/index.ts').matchAll(/export type (\w+) =/g)].map(([, name]) => name!)
-  const members = ['check', 'fastify', 'healthz', 'options']
-    .flatMap(file => [...ts.createSourceFile(file, read(`types/${file}.ts`), ts.ScriptTarget.ES2022).statements])
-    .filter(ts.isInterfaceDeclaration)
-    .flatMap(type => type.members.flatMap(({ name }) => name !== undefined && ts.isIdentifier(name) ? name.text : []))
+  const members = ['check', 'fastify', 'healthz', 'options'].flatMap(interfacesIn).flatMap(membersOf)
   t.ok(exported.length > 15 && members.length > 50)
   t.strictSame([...exported, ...members].filter(name => !new RegExp(`\`${name}[\`(]`).test(text)), [])
 })

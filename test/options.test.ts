@@ -1,6 +1,5 @@
 import { sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { createContext, runInContext } from 'node:vm'
 import t from 'tap'
 import { readOptions } from '../lib/options.js'
 
@@ -48,12 +47,6 @@ t.test('no name is looked up on a prototype or lost', async t => {
   t.throws(() => read({ paths: { toString: '/x' } }), { code: 'HEALTHZ_ERR_OPTION_INVALID' })
 })
 
-t.test('an object of another realm, or without a prototype, is as good as ours', async t => {
-  const foreign = runInContext('({ ready: { database () {} } })', createContext({}))
-  t.equal(read(foreign).probes[1]!.checks[0]!.name, 'database')
-  t.equal(read({ ready: Object.assign(Object.create(null), { database: fn }) }).probes[1]!.checks[0]!.name, 'database')
-})
-
 t.test('modules are looked for from a folder or a URL', async t => {
   t.equal(read({ root: '/srv/app' }).importer, '/srv/app/healthz')
   t.equal(read({ root: 'src' }).importer, process.cwd() + '/src/healthz')
@@ -90,11 +83,6 @@ t.test('an option that throws when it is read is refused by its name, with the c
   const cause = new Error('oops')
   const oops = () => { throw cause }
   const getter = (name: string) => Object.defineProperty({}, name, { get: oops, enumerable: true })
-  const revocable = () => {
-    const { proxy, revoke } = Proxy.revocable({}, {})
-    revoke()
-    return proxy
-  }
   const cases: Array<[options: object, option: string]> = [
     [getter('timeout'), 'timeout'],
     [{ live: getter('a') }, 'live.a'],
@@ -112,8 +100,9 @@ t.test('an option that throws when it is read is refused by its name, with the c
     const message = `Expected \`${option}\` to be readable, got an error: oops`
     t.throws(() => read(options), { code: 'HEALTHZ_ERR_OPTION_INVALID', message, cause })
   }
-  t.throws(() => read(revocable()), { code: 'HEALTHZ_ERR_OPTION_INVALID', message: /^Expected `options` .* revoked/ })
-  t.throws(() => read({ root: revocable() }), { message: 'Expected `root` to be a folder or a file URL, got `object`' })
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  t.throws(() => read({ root: proxy }), { message: 'Expected `root` to be a folder or a file URL, got `object`' })
 })
 
 t.test('an option is read once, so that it is what was looked at', async t => {
@@ -160,9 +149,6 @@ t.test('a refusal names the option, what was expected and what came', async t =>
     [{ listen: { port: 1, alongside: 1 } }, 'Expected `listen.alongside` to be a boolean, got `1` (number)'],
     [{ noLog: null }, 'Expected `noLog` to be a boolean, got `null`'],
     [{ timeout: -5 }, 'Expected `timeout` to be an integer >= 1, got `-5` (number)'],
-    [{ timeout: 1.5 }, 'Expected `timeout` to be an integer >= 1, got `1.5` (number)'],
-    [{ timeout: '1s' }, "Expected `timeout` to be an integer >= 1, got `'1s'` (string)"],
-    [{ timeout: 2 ** 31 }, 'Expected `timeout` to be an integer <= 2147483647, got `2147483648` (number)'],
     [{ details: 'yes' }, "Expected `details` to be a boolean or a function, got `'yes'` (string)"],
     [{ live: true }, 'Expected `live` to be a check (a function or a module specifier), an object of checks by name or `false`, got `true` (boolean)'],
     [{ noLog: 'yes' }, "Expected `noLog` to be a boolean, got `'yes'` (string)"],

@@ -1,15 +1,10 @@
 import { spawn } from 'node:child_process'
-import dns, { type LookupAddress } from 'node:dns'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer as createHttpsServer } from 'node:https'
-import { Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
-import { FakeTime } from './helpers/time.js'
-import { command, listen, raw, web } from './probe-cli/command.js'
+import { USAGE } from '../lib/probe-cli/arguments.js'
+import { command, raw, web } from './probe-cli/command.js'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 const { version } = require('../package.json') as { version: string }
@@ -51,215 +46,42 @@ t.test('what is sent is a GET by HTTP/1.1 with four headers', async t => {
   ])
 })
 
-t.test('the target', async t => {
-  const { port, requests } = await web(t, (_request, response) => response.end())
-  for (const [target, asked] of [
-    [`${port}`, '/healthz/ready'],
-    [`${port}/healthz/live?verbose`, '/healthz/live?verbose'],
-    [`${port}//elsewhere/`, '//elsewhere/'],
-    [`http://127.0.0.1:${port}`, '/'],
-    [`HTTP://127.0.0.1:${port}/livez#here`, '/livez']
-  ] as const) {
-    await t.test(`can be \`${target.replace(String(port), '8080')}\``, async t => {
-      t.equal((await command([target])).code, 0)
-      t.equal(requests.pop(), `127.0.0.1:${port} ${asked}`)
-    })
-  }
-
-  t.test('can be a name', async t => {
-    t.equal((await command([`http://localhost:${port}/livez`])).code, 0)
-    t.equal(requests.pop(), `localhost:${port} /livez`)
-  })
-
-  t.test('can be a Unix socket, with a path or without', async t => {
-    const folder = await mkdtemp(join(tmpdir(), 'healthz-probe-'))
-    t.teardown(() => rm(folder, { recursive: true }))
-    const socket = join(folder, 'app.sock')
-    const { heads } = await raw(t, (socket, head) => socket.end(head.includes('/old')
-      ? 'HTTP/1.1 302 Found\r\nLocation: /new\r\nContent-Length: 0\r\n\r\n'
-      : head.includes('/down') ? 'HTTP/1.1 503 Down\r\nContent-Length: 0\r\n\r\n' : OK), socket)
-    t.equal((await command([socket])).code, 0)
-    t.equal((await command([`${socket}:/old`])).code, 0)
-    t.strictSame(heads.map(head => head.split('\r\n').slice(0, 2).join(' ')), [
-      'GET /healthz/ready HTTP/1.1 Host: localhost', 'GET /old HTTP/1.1 Host: localhost', 'GET /new HTTP/1.1 Host: localhost'
-    ])
-    t.strictSame(await command([`${socket}:/down`]), { code: 1, stdout: '', stderr: `healthz-probe: ${socket}:/down: 503 Down\n` })
-    t.match(await command([`${folder}/none.sock`]), { code: 1, stderr: `${folder}/none.sock:/healthz/ready: connect ENOENT` })
-    t.match(await command(['./none.sock']), { code: 1, stderr: 'healthz-probe: ./none.sock:/healthz/ready: connect ENOENT ./none.sock' })
+t.test('wrong usage is told in a line that moves no cursor', async t => {
+  t.strictSame(await command(['--wait', 'a\r\nb\x1b[2J', '80']), {
+    code: 2,
+    stdout: '',
+    stderr: 'healthz-probe: Expected `--wait` to be a time from 1ms to 1440m, such as 500ms, 1s or 2m, got `a b\\u001b[2J`\n' +
+      'Try `healthz-probe --help`.\n'
   })
 })
 
-t.test('wrong usage', async t => {
-  const time = (option: string, got: string) => `Expected \`${option}\` to be a time from 1ms to 1440m, such as 500ms, 1s or 2m, got \`${got}\``
-  const target = (got: string) =>
-    `Expected a URL (http://127.0.0.1:8080/healthz/ready), a PORT (8080) or a SOCKET (/run/app.sock), got \`${got}\``
-  const header = (got: string) => `Expected \`--header\` to be a name and a value, such as 'Host: example.com', got \`${got}\``
-  const mistakes: Record<string, { args: string[], message: string }> = {
-    'no target': { args: [], message: 'Expected one URL, PORT or SOCKET, got none' },
-    'two targets': { args: ['80', '81'], message: 'Expected one URL, PORT or SOCKET, got `80` and `81`' },
-    'an empty target': { args: [''], message: target('') },
-    'a host without a scheme': { args: ['localhost:8080'], message: target('localhost:8080') },
-    'another scheme': { args: ['ftp://localhost'], message: target('ftp://localhost') },
-    'a port that there isn\'t': { args: ['65536'], message: target('65536') },
-    'a password': {
-      args: ['http://me:secret@localhost/'],
-      message: "Expected a URL without a user and a password: give them by `--header 'Authorization: …'`"
-    },
-    'an unknown option': {
-      args: ['--retries=3', '80'],
-      message: 'Unknown option `--retries`: expected one of --timeout, --wait, --header, --tls-verify, --verbose, --json, --quiet, --help, --version'
-    },
-    'a value for a switch': { args: ['--json=no', '80'], message: 'Expected `--json` to have no value, got `no`' },
-    'no value': { args: ['80', '--timeout'], message: 'Expected `--timeout` to have a value, got none' },
-    'a time without a unit': { args: ['--timeout', '5', '80'], message: time('--timeout', '5') },
-    'a negative time': { args: ['--timeout=-1s', '80'], message: time('--timeout', '-1s') },
-    'no time': { args: ['--wait', '0s', '80'], message: time('--wait', '0s') },
-    'more than a day': { args: ['--wait', '1441m', '80'], message: time('--wait', '1441m') },
-    'a header without a colon': { args: ['--header', 'Accept', '80'], message: header('Accept') },
-    'a header whose name isn\'t ASCII': { args: ['--header', 'Größe: 1', '80'], message: header('Größe: 1') },
-    'a header of two lines': { args: ['--header', 'a: b\r\nc: d', '80'], message: header('a: b c: d') },
-    'control characters': { args: ['\x1b[2J'], message: target('\\u001b[2J') }
-  }
-  for (const [name, { args, message }] of Object.entries(mistakes)) {
-    t.test(`is ${name}`, async t => {
-      t.strictSame(await command(args), { code: 2, stdout: '', stderr: `healthz-probe: ${message}\nTry \`healthz-probe --help\`.\n` })
-    })
-  }
-})
-
-t.test('--help tells every option, and --version the version', async t => {
-  const { code, stdout } = await command(['--help', 'whatever'])
-  const { stderr } = await command(['--nothing'])
-  t.equal(code, 0)
-  const options = stderr.match(/--[a-z-]+(?=,|\n)/g)!
-  t.equal(options.length, 9)
-  t.strictSame(stdout.match(/(?<=^ {2})--[a-z-]+/gm), options)
-  t.ok(stdout.split('\n').every(line => line.length <= 100))
+t.test('--help prints the help, and --version the version', async t => {
+  t.strictSame(await command(['--help', 'whatever']), { code: 0, stdout: USAGE, stderr: '' })
   t.strictSame(await command(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' })
 })
 
-t.test('--header', async t => {
-  const { port, heads } = await raw(t, socket => socket.end(OK))
-  const fields = async (...headers: string[]) => {
-    await command([...headers.flatMap(header => ['--header', header]), port])
-    return heads.pop()!.trim().split('\r\n').slice(1)
-  }
-  t.strictSame(await fields('X-Key: a b ', 'x-key:c', 'Empty:', 'Latin: é'), [
-    `Host: 127.0.0.1:${port}`, `User-Agent: healthz-probe/${version}`, 'Accept: */*', 'Connection: close',
-    'X-Key: a b', 'x-key: c', 'Empty: ', 'Latin: é'
-  ], 'is added')
-  t.strictSame(await fields('host: app.example', 'user-agent: me', 'Accept: text/plain'),
-    ['Host: app.example', 'Connection: close', 'user-agent: me', 'Accept: text/plain'], 'replaces')
-  t.strictSame(await fields('Host:', 'User-Agent:', 'Accept:'), [`Host: 127.0.0.1:${port}`, 'Connection: close'], 'leaves out')
-})
-
-t.test('the line of a failure', async t => {
-  const line = async (status: number, body: unknown) => {
-    const { port } = await answering(t, status, body)
-    const { code, stdout, stderr } = await command([port])
-    t.strictSame([code, stdout], [1, ''])
-    return stderr.replace(String(port), '8080')
-  }
-  const url = 'healthz-probe: http://127.0.0.1:8080/healthz/ready:'
-  t.equal(await line(503, { status: 503, title: 'database: timed out' }), `${url} 503 Service Unavailable: database: timed out\n`)
-  t.equal(await line(404, 'Not found, sorry'), `${url} 404 Not Found\n`, 'has no words from what is no problem')
-  t.equal(await line(500, { title: 5 }), `${url} 500 Internal Server Error\n`)
-  t.equal(await line(500, '"title"'), `${url} 500 Internal Server Error\n`)
-  t.equal(await line(503, { title: 'two\n lines, \x1b[31mred\x9b\x7f \u202eand\u2028back \u{e0041}' }),
-    `${url} 503 Service Unavailable: two lines, \\u001b[31mred\\u009b\\u007f \\u202eand back \\udb40\\udc41\n`, 'moves no cursor')
-
-  t.test('tells why nothing answered', async t => {
-    const { port } = await answering(t, 200, '')
-    t.match(await command([`https://127.0.0.1:${port}`]), { code: 1, stderr: /^healthz-probe: https:[^ ]+: .*(?:SSL|TLS|ssl|hang up)/ })
-    t.match(await command(['http://127.0.0.1:1/']), { code: 1, stderr: 'healthz-probe: http://127.0.0.1:1/: connect ECONNREFUSED 127.0.0.1:1\n' })
-    t.intercept(dns, 'lookup', {
-      // Names of more than one address, which this machine may have none of.
-      value: (_name: string, _options: object, done: (error: null, addresses: LookupAddress[]) => void) =>
-        done(null, [{ address: '127.0.0.1', family: 4 }, { address: '127.0.0.2', family: 4 }])
-    })
-    t.match(await command(['http://app.example:1/']), {
-      code: 1, stderr: 'healthz-probe: http://app.example:1/: connect ECONNREFUSED 127.0.0.1:1; connect ECONNREFUSED 127.0.0.2:1\n'
-    })
-  })
-
-  t.test('is left out by --quiet', async t => {
-    t.strictSame(await command(['--quiet', 'http://127.0.0.1:1/']), { code: 1, stdout: '', stderr: '' })
-  })
-})
-
-t.test('--verbose prints the body, and the checks that fail', async t => {
-  const verbose = async (status: number, body: unknown) => {
-    const { port } = await answering(t, status, body)
-    const { stdout } = await command(['--verbose', port])
-    return stdout.replace(String(port), '8080').split('\n')
-  }
-  const head = 'http://127.0.0.1:8080/healthz/ready:'
-  const checks = {
-    database: { status: 'fail', title: 'timed out', durationMs: 800, checkedAt: '2026-01-01T00:00:00.000Z' },
-    disk: { status: 'pass', durationMs: 1, checkedAt: '2026-01-01T00:00:00.000Z' },
-    cache: { status: 'warn', title: 'failed', durationMs: 1, checkedAt: '2026-01-01T00:00:00.000Z' }
-  }
-  const problem = { status: 503, title: 'database: timed out', checks }
-  t.strictSame(await verbose(503, problem), [
-    `${head} 503 Service Unavailable (0 ms)`,
-    ...JSON.stringify(problem, null, 2).split('\n'),
-    'fail database: timed out',
-    'warn cache: failed',
-    ''
-  ])
-  t.strictSame(await verbose(200, 'All is well.\n\x07Really.\n'), [`${head} 200 OK (0 ms)`, 'All is well.', '\\u0007Really.', ''])
-  const odd = '{"checks":{"a":{"status":"warn","title":{"toString":1}},"b":{"status":["fail"]}}}'
-  t.match(await verbose(200, odd), [`${head} 200 OK (0 ms)`, '{'])
-  for (const deep of ['['.repeat(2000) + ']'.repeat(2000), '['.repeat(5000) + ']'.repeat(5000)]) {
-    t.strictSame(await verbose(200, deep), [`${head} 200 OK (0 ms)`, deep, ''])
-  }
-  t.strictSame(await verbose(200, ''), [`${head} 200 OK (0 ms)`, ''])
-  t.strictSame(await verbose(200, { checks: { a: null, b: 'fail' } }), [
-    `${head} 200 OK (0 ms)`, ...JSON.stringify({ checks: { a: null, b: 'fail' } }, null, 2).split('\n'), ''
-  ], 'checks of another kind are none')
-  t.strictSame(await command(['--verbose', 'http://127.0.0.1:1/']), {
+t.test('a failure is told in one line, unless --quiet leaves it out', async t => {
+  const { port } = await answering(t, 503, { status: 503, title: 'two\n lines, \x1b[31mred' })
+  t.strictSame(await command([port]), {
     code: 1,
-    stdout: 'http://127.0.0.1:1/: connect ECONNREFUSED 127.0.0.1:1 (0 ms)\n',
-    stderr: 'healthz-probe: http://127.0.0.1:1/: connect ECONNREFUSED 127.0.0.1:1\n'
+    stdout: '',
+    stderr: `healthz-probe: http://127.0.0.1:${port}/healthz/ready: 503 Service Unavailable: two lines, \\u001b[31mred\n`
+  })
+  t.strictSame(await command(['--quiet', port]), { code: 1, stdout: '', stderr: '' })
+  t.strictSame(await command(['./none.sock']), {
+    code: 1, stdout: '', stderr: 'healthz-probe: ./none.sock:/healthz/ready: connect ENOENT ./none.sock\n'
   })
 })
 
-t.test('--json prints one line of JSON', async t => {
-  const json = async (...args: Array<string | number>) => {
-    const { stdout } = await command(['--json', ...args])
-    t.match(stdout, /^\S.*\n$/)
-    return JSON.parse(stdout)
-  }
-  const well = await answering(t, 200, { status: 200, title: 'OK' })
-  const common = { url: `http://127.0.0.1:${well.port}/healthz/ready`, error: null, warning: null, tries: 1, durationMs: 0 }
-  t.strictSame(await json(well.port), { ...common, healthy: true, status: 200, title: 'OK' })
-
-  const ill = await answering(t, 503, { title: 'two  spaces \x9b' })
-  t.strictSame(await json('--verbose', ill.port), {
-    ...common,
-    url: `http://127.0.0.1:${ill.port}/healthz/ready`,
-    healthy: false,
-    status: 503,
-    title: 'two  spaces \x9b',
-    error: '503 Service Unavailable: two  spaces \x9b',
-    body: JSON.stringify({ title: 'two  spaces \x9b' })
-  })
-  t.notMatch((await command(['--json', ill.port])).stdout, '\x9b')
-
+t.test('--verbose prints words and --json an object, beside the line', async t => {
   const url = 'http://127.0.0.1:1/'
-  const refused = { ...common, url, healthy: false, status: null, title: null, error: 'connect ECONNREFUSED 127.0.0.1:1' }
-  t.strictSame(await json(url), refused)
-  t.strictSame(await json('--verbose', url), { ...refused, body: null })
-
-  const away = await web(t, (_request, response) => response.writeHead(302, { Location: 'http://elsewhere.example/' }).end())
-  t.strictSame(await json(away.port), {
-    ...common,
-    url: `http://127.0.0.1:${away.port}/healthz/ready`,
-    healthy: true,
-    status: 302,
-    title: null,
-    warning: '302 Found: not followed to http://elsewhere.example/, taken for healthy'
-  })
+  const stderr = `healthz-probe: ${url}: connect ECONNREFUSED 127.0.0.1:1\n`
+  t.strictSame(await command(['--verbose', url]), { code: 1, stdout: `${url}: connect ECONNREFUSED 127.0.0.1:1 (0 ms)\n`, stderr })
+  for (const options of [['--json'], ['--json', '--verbose']]) {
+    const { stdout, ...rest } = await command([...options, url])
+    t.strictSame(rest, { code: 1, stderr })
+    t.match(JSON.parse(stdout), { url, healthy: false, error: 'connect ECONNREFUSED 127.0.0.1:1', tries: 1, durationMs: 0 })
+  }
 })
 
 t.test('a redirect to another host is a success, with a warning', async t => {
@@ -268,79 +90,6 @@ t.test('a redirect to another host is a success, with a warning', async t => {
     code: 0,
     stdout: '',
     stderr: `healthz-probe: http://127.0.0.1:${port}/: 302 Found: not followed to http://elsewhere.example/, taken for healthy\n`
-  })
-  const other = await answering(t, 304, '')
-  t.match(await command([other.port]), { code: 0, stderr: ': 304 Not Modified: not followed, taken for healthy\n' })
-})
-
-t.test('TLS', async t => {
-  const file = (name: string) => readFile(join(__dirname, 'fixtures/tls', name))
-  const names: unknown[] = []
-  const server = createHttpsServer({
-    key: await file('key.pem'),
-    cert: await file('cert.pem'),
-    SNICallback (name, done) { names.push(name); done(null) }
-  }, (request, response) => response.end(request.headers.host))
-  const port = await listen(t, server)
-
-  t.test('is not verified', async t => {
-    t.match(await command(['--verbose', `https://127.0.0.1:${port}/`]), { code: 0, stdout: `200 OK (0 ms)\n127.0.0.1:${port}\n` })
-  })
-
-  t.test('is verified with --tls-verify', async t => {
-    t.match(await command(['--tls-verify', `https://127.0.0.1:${port}/`]), { code: 1, stderr: /: self[- ]signed certificate/ })
-  })
-
-  t.test('asks for the certificate of the URL\'s host, whatever Host says', async t => {
-    names.length = 0
-    t.equal((await command(['--header', 'Host: app.example', `https://localhost:${port}/`])).code, 0)
-    t.strictSame(names, ['localhost'])
-  })
-
-  t.test('can be where a redirect leads to', async t => {
-    const plain = await web(t, (_request, response) => response.writeHead(301, { Location: `https://127.0.0.1:${port}/` }).end())
-    t.match(await command(['--verbose', plain.port]), { code: 0, stdout: `127.0.0.1:${port}\n` })
-  })
-
-  t.test('has a port of its own', async t => {
-    const connections = t.capture(Socket.prototype, 'connect', function (this: Socket) { return this.destroy(new Error('seen')) })
-    t.match(await command(['https://[::1]/']), { code: 1, stderr: ': seen\n' })
-    t.match(await command(['http://[::1]/']), { code: 1, stderr: ': seen\n' })
-    t.match(connections().map(({ args }) => [args].flat(2)[0]), [{ host: '::1', port: 443 }, { host: '::1', port: 80 }])
-  })
-})
-
-t.test('the timeout', async t => {
-  const stalled = async (part: string) => {
-    const time = new FakeTime()
-    const { port } = await raw(t, async socket => {
-      socket.write(part)
-      await time.advance(249)
-      await new Promise(resolve => socket.write(' ', resolve))
-      await time.advance(1)
-    })
-    const { code, stderr } = await command(['--timeout', '0.25s', port], { time })
-    t.equal(time.timers, 0)
-    return [code, stderr.replace(String(port), '8080')]
-  }
-  const line = 'healthz-probe: http://127.0.0.1:8080/healthz/ready: no complete answer within 250 ms\n'
-  t.strictSame(await stalled('HTTP/1.1 200 OK\r\n'), [1, line], 'covers the head')
-  t.strictSame(await stalled('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n'), [1, line], 'covers the body')
-
-  t.test('covers the connection', async t => {
-    const time = { now: () => 0, date: () => 0, start: queueMicrotask, cancel () {} }
-    const { port } = await raw(t, () => {})
-    t.match(await command(['--timeout', '1m', port], { time }), { code: 1, stderr: ': no connection within 60000 ms\n' })
-  })
-
-  t.test('covers all redirects together', async t => {
-    const time = new FakeTime()
-    const { port, requests } = await web(t, async (_request, response) => {
-      await time.advance(300)
-      response.writeHead(302, { Location: '/next' }).end()
-    })
-    t.match(await command([port], { time }), { code: 1, stderr: ': no complete answer within 1000 ms\n' })
-    t.equal(requests.length, 4)
   })
 })
 

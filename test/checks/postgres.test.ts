@@ -357,11 +357,8 @@ t.test('what is no client and no option is refused', async t => {
   t.throws(() => postgres(pool, wrong), {
     code: 'HEALTHZ_ERR_OPTION_INVALID', message: 'Expected `options of postgres()` to be an object, got `5` (number)'
   })
-  for (const query of [wrong, ' ', null]) {
-    t.throws(() => postgres(pool, { query }), { code: 'HEALTHZ_ERR_OPTION_INVALID', message: /^Expected `postgres\(\)\.query` to be a query, got/ })
-  }
-  t.throws(() => postgres(pool, { quary: 'SELECT 1' } as any), {
-    code: 'HEALTHZ_ERR_OPTION_UNKNOWN', message: 'Unknown option `postgres().quary`: expected one of `query`'
+  t.throws(() => postgres(pool, { query: wrong }), {
+    code: 'HEALTHZ_ERR_OPTION_INVALID', message: 'Expected `postgres().query` to be a query, got `5` (number)'
   })
 })
 

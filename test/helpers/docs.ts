@@ -45,6 +45,19 @@ export function blocksOf ({ path, text }: Page): Block[] {
   return blocks
 }
 
+/** The rows of the tables in a text of Markdown, as the texts of their cells. */
+export function rowsIn (text: string): string[][] {
+  return text.split('\n')
+    .filter(line => line.startsWith('|'))
+    // A bar within a cell is written `\|`.
+    .map(line => line.split(/(?<!\\)\|/).slice(1, -1).map(cell => cell.trim()))
+}
+
+/** What is between backticks in a cell. */
+export function namesIn (cell = ''): string[] {
+  return [...cell.matchAll(/`([^`]+)`/g)].map(match => match[1]!)
+}
+
 /** What is wrong with a block in itself, by its language. TypeScript is for `typeErrors`. */
 export const CHECKS: Readonly<Record<string, (code: string) => string | undefined>> = {
   // A drawing, a timeline.
