@@ -4,13 +4,13 @@ import neostandard from 'neostandard'
 const ORDER = [
   'index', 'plugin', 'listener', 'routes', 'quiet-logger', 'details', 'decorator', 'registry', 'probe', 'shutdown', 'options', 'specifier',
   'lifecycle', 'events', 'log', 'problem', 'context', 'connections', 'check-options', 'verdict',
-  'check', 'run', 'turn', 'result', 'time', 'refusal', 'errors'
+  'check', 'news', 'run', 'turn', 'result', 'time', 'refusal', 'errors'
 ]
 // What is loaded without the plugin. The plugin doesn't import it, and it imports only what stands at the bottom.
 const APART = ['checks', 'prometheus', 'probe-cli']
 const BOTTOM = ['time', 'refusal', 'errors']
 
-const KNOW_NOTHING_OF_FASTIFY = ['check', 'run', 'turn', 'verdict', 'result']
+const KNOW_NOTHING_OF_FASTIFY = ['check', 'news', 'run', 'turn', 'verdict', 'result']
 
 const ONE_WAY = 'Imports run one way, from index down to errors: see eslint.config.mjs.'
 const restrict = (...patterns) => ({ 'no-restricted-imports': ['error', { patterns }] })

@@ -1,8 +1,8 @@
 import { channel } from 'node:diagnostics_channel'
 import type { CheckRun, HealthzChange, ProbeChange, State } from '../types/healthz.js'
-import type { CheckPlan, Observer } from './check.js'
-import type { Result } from './result.js'
 import type { HealthzLog } from './log.js'
+import type { CheckPlan, Observer } from './news.js'
+import type { Result } from './result.js'
 import type { Time } from './time.js'
 import { outcomeOf, WORDS } from './verdict.js'
 

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import type { FastifyBaseLogger } from 'fastify'
-import type { CheckPlan } from './check.js'
 import { show } from './errors.js'
+import type { CheckPlan } from './news.js'
 import { fitted, MAX_BODY_BYTES } from './problem.js'
 import type { Result } from './result.js'
 import { UNNAMED, WORDS } from './verdict.js'

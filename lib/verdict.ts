@@ -1,5 +1,5 @@
 import type { CheckReport, Problem } from '../types/wire.js'
-import type { CheckPlan } from './check.js'
+import type { CheckPlan } from './news.js'
 import type { Result } from './result.js'
 
 /** The name of a check that was given without one. No answer shows it. */

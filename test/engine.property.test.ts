@@ -6,11 +6,12 @@
  */
 import fc from 'fast-check'
 import t from 'tap'
-import { type CheckPlan, CheckRunner } from '../lib/check.js'
+import { CheckRunner } from '../lib/check.js'
 import { HealthError } from '../lib/errors.js'
 import { Events } from '../lib/events.js'
 import { Lifecycle } from '../lib/lifecycle.js'
 import { HealthzLog } from '../lib/log.js'
+import type { CheckPlan } from '../lib/news.js'
 import { type Outcome, Probe } from '../lib/probe.js'
 import { Registry } from '../lib/registry.js'
 import type { Result } from '../lib/result.js'

@@ -1,4 +1,5 @@
-import { CheckRunner, type CheckPlan, type Observer } from '../../lib/check.js'
+import { CheckRunner } from '../../lib/check.js'
+import type { CheckPlan, Observer } from '../../lib/news.js'
 import type { Result } from '../../lib/result.js'
 import type { Run } from '../../lib/run.js'
 import { FakeTime } from './time.js'
