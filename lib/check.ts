@@ -110,8 +110,12 @@ export class CheckRunner {
   }
 
   #wait (run: Run, answer: PromiseLike<unknown>, turn: Turn): Run {
-    this.#news.blocked(turn.read() - run.startedAt, turn.now)
-    run.deadline = turn.deadline(this.plan.timeout).add(() => this.#runOut(run))
+    const { timeout } = this.plan
+    const blocked = turn.read() - run.startedAt
+    this.#news.blocked(blocked, turn.now)
+    // Counted from the start of the run. At least 1 ms: a promise that is settled by now is to be heard first.
+    const left = blocked < 1 ? timeout : Math.max(1, Math.ceil(timeout - blocked))
+    run.deadline = turn.deadline(left).add(() => this.#runOut(run))
     try {
       Promise.resolve(answer).then(
         value => this.#answerLater(run, judge(value)),

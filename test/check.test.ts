@@ -305,6 +305,38 @@ t.test('an asynchronous check that blocks past its timeout is told about too', a
   t.match(told, [['overran', 2000], ['changed']])
 })
 
+t.test('what a check blocks before it gives its promise counts towards its timeout', async t => {
+  for (const [blocks, runsOutAt] of [[0, 800], [0.9, 800.9], [1, 800], [500, 800], [500.5, 800.5], [799, 800], [800, 801], [2000, 2001]] as const) {
+    const { check, time } = runner(() => { time.block(blocks); return new Promise(() => {}) })
+    const result = check.run()
+    await time.advance(runsOutAt - blocks - 0.25)
+    t.equal(check.last.reason, 'unchecked', `blocks ${blocks} ms`)
+    await time.advance(0.25)
+    t.match(await result, { reason: 'timeout', startedAt: 0, durationMs: runsOutAt })
+    t.equal(time.timers, 0)
+  }
+})
+
+t.test('a check that blocks past its timeout is answered for by its promise, if that is settled by then', async t => {
+  for (const answer of [async () => {}, async () => { await null; await null }, () => ({ then (resolve: () => void) { resolve() } })]) {
+    const { check, time } = runner(() => { time.block(2000); return answer() })
+    const result = check.run()
+    await time.advance(1)
+    t.match(await result, { ...passed, durationMs: 2000 })
+    t.equal(time.timers, 0)
+  }
+})
+
+t.test('checks that are started together share a timer unless one of them blocks', async t => {
+  const time = new FakeTime()
+  const turn = new Turn(time)
+  const start = (blocks: number) => runner(() => { time.block(blocks); return new Promise(() => {}) }, {}, time).check.run(turn) as Run
+  const results = [start(0.25), start(0.25), start(500)]
+  t.equal(time.timers, 2)
+  await time.advance(1000)
+  t.strictSame((await Promise.all(results)).map(({ durationMs }) => durationMs), [800.25, 800, 800])
+})
+
 t.test('a pass is used again until maxAge after the start of its run; a failure never is', async t => {
   let calls = 0
   let answer: unknown
