@@ -163,7 +163,9 @@ export class CheckRunner {
   #record (run: Run, judgement: Judgement, now: number): Result {
     const before = this.#last?.outcome ?? 'unknown'
     const { startedAt, checkedAt } = run
-    const result: Result = { ...judgement, startedAt, checkedAt, durationMs: now - startedAt }
+    const { outcome, reason, message, error } = judgement
+    // Every property by its name: a spread takes three times as long, and each run comes by here.
+    const result: Result = { outcome, reason, message, error, startedAt, checkedAt, durationMs: now - startedAt }
     this.#last = result
     this.#news.result(before, result, now)
     run.resolve(result)

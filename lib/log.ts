@@ -126,7 +126,7 @@ function levelOf ({ reason }: Result): 'error' | 'warn' {
 }
 
 function bindings ({ probe, name }: Named, result?: Result): object {
-  return { probe, check: name, ...(result !== undefined && 'error' in result && { err: result.error }) }
+  return { probe, check: name, ...(result?.error !== undefined && { err: result.error }) }
 }
 
 function subject ({ probe, name }: Named): string {

@@ -119,10 +119,10 @@ export class Probe {
 
 /** Judges the results when they are all there: at once if they are already. */
 function whenAll (runs: ReadonlyArray<Result | Run>, judge: (results: readonly Result[]) => Outcome): Outcome | Promise<Outcome> {
-  const results = [...runs] as Result[]
   let left = 0
   for (const run of runs) if (run instanceof Run) left++
-  if (left === 0) return judge(results)
+  if (left === 0) return judge(runs as readonly Result[])
+  const results = [...runs] as Result[]
   return new Promise<readonly Result[]>(resolve => {
     runs.forEach((run, i) => {
       if (!(run instanceof Run)) return
