@@ -3,7 +3,7 @@ import neostandard from 'neostandard'
 // The rooms of `lib/` from top to bottom: a file or a folder imports only what stands below it.
 const ORDER = [
   'index', 'plugin', 'listener', 'routes', 'quiet-logger', 'details', 'decorator', 'registry', 'probe', 'shutdown', 'options', 'specifier',
-  'lifecycle', 'events', 'log', 'problem', 'context', 'connections', 'check-options', 'verdict',
+  'lifecycle', 'events', 'log', 'problem', 'context', 'connections', 'check-options', 'route-options', 'verdict',
   'check', 'news', 'run', 'turn', 'result', 'time', 'refusal', 'errors'
 ]
 // What is loaded without the plugin. The plugin doesn't import it, and it imports only what stands at the bottom.

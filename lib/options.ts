@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { HealthzOptions, ListenOptions, ProbeRouteOptions, ShutdownOptions, ShutdownSignal } from '../types/options.js'
 import { type CheckSettings, NAME, readChecks } from './check-options.js'
 import { expectBoolean, expectMs, expectRecord, reading, refuse, refuseUnknown } from './refusal.js'
+import { readRouteOptions } from './route-options.js'
 
 /** The options with every default filled in. */
 export interface Settings {
@@ -35,7 +36,6 @@ const BUILT_IN = ['live', 'ready', 'startup'] as const
 const OPTIONS = ['prefix', ...BUILT_IN, 'probes', 'paths', 'noLog', 'timeout', 'details', 'shutdown', 'listen', 'root', 'routeOptions']
 /** Options that Fastify itself takes for every plugin. */
 const REGISTER_OPTIONS = ['logLevel', 'logSerializers']
-const ROUTE_OPTIONS = ['schema', 'constraints', 'config', 'logLevel']
 const SIGNALS: readonly ShutdownSignal[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']
 const PATH = /^\/[^:*?#]*$/
 
@@ -107,17 +107,6 @@ function readRoot (root: unknown = process.cwd()): string {
     // Not a file's: refused below.
   }
   refuse('root', 'a folder or a file URL', root)
-}
-
-function readRouteOptions (given: unknown): ProbeRouteOptions {
-  const options = expectRecord('routeOptions', given, 'an object')
-  refuseUnknown('routeOptions.', options, ROUTE_OPTIONS)
-  const { logLevel, ...objects } = options
-  if (logLevel !== undefined && typeof logLevel !== 'string') refuse('routeOptions.logLevel', 'the name of a level', logLevel)
-  for (const [name, value] of Object.entries(objects)) {
-    if (value !== undefined) expectRecord(`routeOptions.${name}`, value, 'an object')
-  }
-  return options
 }
 
 function readShutdown (shutdown: unknown): ShutdownSettings | undefined {

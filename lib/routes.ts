@@ -7,7 +7,7 @@ import type { Details } from './details.js'
 import type { Probe } from './probe.js'
 import { body, CONTENT_TYPE, HEADERS, titleOf } from './problem.js'
 import { QuietLogger } from './quiet-logger.js'
-import { blame } from './refusal.js'
+import { blame } from './route-options.js'
 
 export interface RoutesOptions {
   readonly probes: readonly Probe[]
