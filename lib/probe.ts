@@ -1,9 +1,9 @@
-import type { ProbeSnapshot } from '../types/healthz.js'
+import type { ProbeResult, ProbeSnapshot } from '../types/healthz.js'
 import type { Problem } from '../types/wire.js'
 import type { CheckRunner } from './check.js'
-import type { Result } from './result.js'
 import type { Events } from './events.js'
 import type { Lifecycle } from './lifecycle.js'
+import type { Result } from './result.js'
 import { Run } from './run.js'
 import type { Time } from './time.js'
 import { Turn } from './turn.js'
@@ -13,6 +13,11 @@ import { type Checked, PASS, reports, verdict } from './verdict.js'
 export interface Outcome {
   readonly problem: Problem
   readonly checks: readonly Checked[]
+}
+
+/** What an operator is told of it. */
+export function withChecks ({ problem, checks }: Outcome): ProbeResult {
+  return { ...problem, checks: reports(checks) }
 }
 
 /** A probe and its checks, in the order in which they were added. */
