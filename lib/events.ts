@@ -4,7 +4,7 @@ import type { HealthzLog } from './log.js'
 import type { CheckPlan, Observer } from './news.js'
 import type { Result } from './result.js'
 import type { Time } from './time.js'
-import { outcomeOf, WORDS } from './verdict.js'
+import { outcomeOf, wordsOf } from './verdict.js'
 
 const changes = channel('fastify-healthz:change')
 const runs = channel('fastify-healthz:check')
@@ -87,7 +87,8 @@ export class Events implements Observer {
   }
 }
 
-function failure ({ reason, message, error }: Result): { title?: string, error?: unknown } {
-  if (reason === undefined) return {}
-  return { title: message || WORDS[reason], ...(error !== undefined && { error }) }
+function failure (result: Result): { title?: string, error?: unknown } {
+  if (result.outcome === 'pass') return {}
+  const { error } = result
+  return { title: wordsOf(result), ...(error !== undefined && { error }) }
 }
