@@ -1,7 +1,7 @@
 import { resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { HealthzOptions, ListenOptions, ProbeRouteOptions, ShutdownOptions, ShutdownSignal } from '../types/options.js'
-import { type CheckSettings, NAME, readChecks } from './check-options.js'
+import { type CheckSettings, NAME, NAMES, readChecks } from './check-options.js'
 import { expectBoolean, expectMs, expectRecord, reading, refuse, refuseUnknown } from './refusal.js'
 import { readRouteOptions } from './route-options.js'
 
@@ -81,7 +81,7 @@ function readProbes (options: HealthzOptions, prefix: string, timeout: number): 
     if (checks !== false) found.set(name, checks === undefined ? [] : readChecks(name, checks, timeout, ' or `false`'))
   }
   for (const [name, checks] of Object.entries(probes)) {
-    if (!NAME.test(name)) refuse('probes', 'an object whose keys match [A-Za-z0-9._-]{1,63}', name)
+    if (!NAME.test(name)) refuse('probes', `an object whose keys ${NAMES}`, name)
     if (BUILT_IN.some(builtIn => builtIn === name)) refuse('probes', `without \`${name}\`, which is an option of its own`, probes)
     found.set(name, readChecks(`probes.${name}`, checks, timeout))
   }

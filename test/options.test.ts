@@ -136,7 +136,7 @@ t.test('an unknown option is refused with the known ones', async t => {
 })
 
 t.test('a refusal names the option, what was expected and what came', async t => {
-  const names = 'match [A-Za-z0-9._-]{1,63}'
+  const names = 'match [A-Za-z0-9._-]{1,63} and are neither . nor ..'
   const path = 'a path that starts with `/`, without `:`, `*`, `?` and `#`'
   const cases: Array<[options: object, message: string]> = [
     [{ shutdown: 'SIGTERM' }, "Expected `shutdown` to be a boolean or an object, got `'SIGTERM'` (string)"],
