@@ -4,7 +4,7 @@ import type { Healthz, HealthzChange, ProbeResult, ProbeSnapshot, State } from '
 import { type CheckSettings, readNamedCheck } from './check-options.js'
 import type { CheckRunner } from './check.js'
 import type { Events } from './events.js'
-import type { Lifecycle } from './lifecycle.js'
+import { DRAIN_MS, type Lifecycle } from './lifecycle.js'
 import { type Probe, withChecks } from './probe.js'
 import { expectMs, refuse } from './refusal.js'
 import type { Registry } from './registry.js'
@@ -56,7 +56,7 @@ export class Decorator implements Healthz {
     return this.#registry.snapshot()
   }
 
-  async drain (delay = 5000): Promise<void> {
+  async drain (delay = DRAIN_MS): Promise<void> {
     await this.#lifecycle.drain(expectMs('delay', delay, 0))
   }
 

@@ -2,6 +2,7 @@ import { resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { HealthzOptions, ListenOptions, ProbeRouteOptions, ShutdownOptions, ShutdownSignal } from '../types/options.js'
 import { type CheckSettings, NAME, NAMES, readChecks } from './check-options.js'
+import { DRAIN_MS } from './lifecycle.js'
 import { expectBoolean, expectMs, expectRecord, reading, refuse, refuseUnknown } from './refusal.js'
 import { readRouteOptions } from './route-options.js'
 
@@ -113,7 +114,7 @@ function readShutdown (shutdown: unknown): ShutdownSettings | undefined {
   if (shutdown === false) return undefined
   const options = expectRecord('shutdown', shutdown === true ? {} : shutdown, 'a boolean or an object')
   refuseUnknown('shutdown.', options, ['signals', 'delay', 'timeout'])
-  const { signals = ['SIGTERM', 'SIGINT'], delay = 5000, timeout = 10_000 } = options
+  const { signals = ['SIGTERM', 'SIGINT'], delay = DRAIN_MS, timeout = 10_000 } = options
   const taken: ShutdownSignal[] = reading('shutdown.signals', () => Array.isArray(signals) ? [...signals] : [])
   if (taken.length === 0 || !taken.every(signal => SIGNALS.includes(signal))) {
     refuse('shutdown.signals', `an array with one or more of ${SIGNALS.join(', ')}`, signals)
