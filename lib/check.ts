@@ -156,7 +156,7 @@ export class CheckRunner {
     run.abort(new DOMException(`The ${probe} check "${name}" timed out after ${timeout} ms`, 'TimeoutError'))
     if (this.#outstanding.size === MAX_OUTSTANDING && !this.#toldStuck) {
       this.#toldStuck = true
-      this.#news.stuck(MAX_OUTSTANDING)
+      this.#news.stuck(MAX_OUTSTANDING, MAX_PATIENCE)
     }
   }
 

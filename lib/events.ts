@@ -56,7 +56,7 @@ export class Events implements Observer {
 
   causeChanged (plan: CheckPlan, result: Result): void { this.log.causeChanged(plan, result) }
   overran (plan: CheckPlan, blockedMs: number): void { this.log.overran(plan, blockedMs) }
-  stuck (plan: CheckPlan, runs: number): void { this.log.stuck(plan, runs) }
+  stuck (plan: CheckPlan, runs: number, waitMs: number): void { this.log.stuck(plan, runs, waitMs) }
 
   probeChanged (change: Pick<ProbeChange, 'probe' | 'from' | 'to' | 'lastedMs' | 'title'>): void {
     this.#emit({ kind: 'probe', at: this.time.date(), ...change })

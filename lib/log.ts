@@ -38,8 +38,8 @@ export class HealthzLog {
   }
 
   /** `error`: runs of a check don't come back. */
-  stuck (check: Named, runs: number): void {
-    const rest = 'a new one starts only every 10 min'
+  stuck (check: Named, runs: number, waitMs: number): void {
+    const rest = `a new one starts only every ${waitMs / 60_000} min`
     this.#write('error', { ...bindings(check), runs }, `${subject(check)} is stuck: ${runs} runs have not come back, ${rest}`)
   }
 

@@ -21,8 +21,8 @@ export interface Observer {
   causeChanged (plan: CheckPlan, result: Result): void
   /** It kept the event loop for longer than its timeout, so that nothing could stop it. At most once a minute. */
   overran (plan: CheckPlan, blockedMs: number): void
-  /** So many runs have not settled that new ones start only every ten minutes. Once until it has a result again. */
-  stuck (plan: CheckPlan, runs: number): void
+  /** So many runs have not settled that a new one starts only every `waitMs`. Once until it has a result again. */
+  stuck (plan: CheckPlan, runs: number, waitMs: number): void
 }
 
 const MINUTE = 60_000
@@ -64,8 +64,8 @@ export class News {
     this.#observer?.overran(this.#plan, ms)
   }
 
-  stuck (runs: number): void {
-    this.#observer?.stuck(this.#plan, runs)
+  stuck (runs: number, waitMs: number): void {
+    this.#observer?.stuck(this.#plan, runs, waitMs)
   }
 
   /** Nothing is told any more. */

@@ -227,7 +227,7 @@ t.test('the wait for a run that hangs doubles with each one given up, and with t
     time.block(-1)
   }
   await time.advance(800)
-  t.strictSame(told.filter(([what]) => what === 'stuck'), [['stuck', 3]], 'which is told once')
+  t.strictSame(told.filter(([what]) => what === 'stuck'), [['stuck', 3, 600_000]], 'which is told once')
   t.equal(time.timers, 0)
 })
 

@@ -169,7 +169,7 @@ class WatchedEvents extends Events {
 
   override finished (plan: CheckPlan, result: Result) { this.onFinished(plan, result); super.finished(plan, result) }
   override causeChanged (plan: CheckPlan, result: Result) { this.onTold('another cause', plan); super.causeChanged(plan, result) }
-  override stuck (plan: CheckPlan, runs: number) { this.onTold('being stuck', plan); super.stuck(plan, runs) }
+  override stuck (plan: CheckPlan, runs: number, waitMs: number) { this.onTold('being stuck', plan); super.stuck(plan, runs, waitMs) }
 }
 
 /** A run as the test knows it. */

@@ -123,7 +123,7 @@ t.test('what is for the log alone goes there', async t => {
   const plan = { probe: 'ready', name: 'a', timeout: 1, critical: true, maxAge: 0 }
   events.causeChanged(plan, { outcome: 'fail', reason: 'failed', startedAt: 0, checkedAt: 0, durationMs: 0 })
   events.overran(plan, 5)
-  events.stuck(plan, 3)
+  events.stuck(plan, 3, 600_000)
   t.strictSame(lines.map(([level]) => level), ['warn', 'warn', 'error'])
   t.strictSame(changes, [])
 })

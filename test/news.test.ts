@@ -84,12 +84,12 @@ t.test('a call is told that blocked for longer than the timeout, a minute after 
 
 t.test('once it is stopped nothing is told', async t => {
   const { news, told, result, finished } = newsOf()
-  news.stuck(3)
+  news.stuck(3, 600_000)
   news.stop()
   result(failed, 1)
   result(says('b'), 1 + MINUTE)
   news.blocked(1000, MINUTE)
-  news.stuck(3)
-  t.strictSame(told, [['stuck', 3]])
+  news.stuck(3, 600_000)
+  t.strictSame(told, [['stuck', 3, 600_000]])
   t.equal(finished(), 0)
 })

@@ -23,7 +23,7 @@ export function runner (call: (run: Run) => unknown, plan: Partial<CheckPlan> = 
     changed: (_plan, from, result, lastedMs) => { told.push(['changed', from, result.outcome, lastedMs]) },
     causeChanged: (_plan, result) => { told.push(['causeChanged', result.message ?? result.reason]) },
     overran: (_plan, blockedMs) => { told.push(['overran', blockedMs]) },
-    stuck: (_plan, runs) => { told.push(['stuck', runs]) }
+    stuck: (_plan, runs, waitMs) => { told.push(['stuck', runs, waitMs]) }
   }
   const whole: CheckPlan = { probe: 'ready', name: 'database', timeout: 800, critical: true, maxAge: 0, ...plan }
   return { check: new CheckRunner(whole, call, observer, time), observer, told, finished, time }
