@@ -2,6 +2,7 @@ import { channel } from 'node:diagnostics_channel'
 import type { CheckRun, HealthzChange, ProbeChange, State } from '../types/healthz.js'
 import type { HealthzLog } from './log.js'
 import type { CheckPlan, Observer } from './news.js'
+import type { ProbeObserver } from './probe.js'
 import type { Result } from './result.js'
 import type { Time } from './time.js'
 import { outcomeOf, wordsOf } from './verdict.js'
@@ -12,7 +13,7 @@ const runs = channel('fastify-healthz:check')
 type Listener = (change: HealthzChange) => unknown
 
 /** Where all that changes is told: to the log, to the listeners of `onChange`, to the diagnostics channels. */
-export class Events implements Observer {
+export class Events implements Observer, ProbeObserver {
   readonly #listeners = new Set<{ readonly listener: Listener }>()
   readonly #queue: HealthzChange[] = []
 

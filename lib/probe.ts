@@ -1,7 +1,6 @@
-import type { ProbeResult, ProbeSnapshot } from '../types/healthz.js'
+import type { ProbeChange, ProbeResult, ProbeSnapshot } from '../types/healthz.js'
 import type { Problem } from '../types/wire.js'
 import type { CheckRunner } from './check.js'
-import type { Events } from './events.js'
 import type { Lifecycle } from './lifecycle.js'
 import type { Result } from './result.js'
 import { Run } from './run.js'
@@ -20,6 +19,12 @@ export function withChecks ({ problem, checks }: Outcome): ProbeResult {
   return { ...problem, checks: reports(checks) }
 }
 
+/** Who hears of what a probe answers. It doesn't throw. */
+export interface ProbeObserver {
+  /** The answer changed; `lastedMs` is how long it had been the one before. */
+  probeChanged (change: Pick<ProbeChange, 'probe' | 'from' | 'to' | 'lastedMs' | 'title'>): void
+}
+
 /** A probe and its checks, in the order in which they were added. */
 export class Probe {
   /** Replaced when one is added or removed, so that a run under way keeps those that it began with. */
@@ -32,7 +37,7 @@ export class Probe {
     readonly name: string,
     readonly path: string,
     private readonly lifecycle: Lifecycle,
-    private readonly events: Events,
+    private readonly observer: ProbeObserver,
     private readonly time: Time
   ) {
     this.#changedAt = time.now()
@@ -118,7 +123,7 @@ export class Probe {
     const lastedMs = now - this.#changedAt
     this.#outcome = to
     this.#changedAt = now
-    this.events.probeChanged({ probe: this.name, from, to, lastedMs, ...(to === 'fail' && { title: problem.title }) })
+    this.observer.probeChanged({ probe: this.name, from, to, lastedMs, ...(to === 'fail' && { title: problem.title }) })
   }
 }
 
