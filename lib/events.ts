@@ -3,7 +3,7 @@ import type { CheckRun, HealthzChange, ProbeChange, State } from '../types/healt
 import type { HealthzLog } from './log.js'
 import type { CheckPlan, Observer } from './news.js'
 import type { ProbeObserver } from './probe.js'
-import type { Result } from './result.js'
+import { isThenable, type Result } from './result.js'
 import type { Time } from './time.js'
 import { outcomeOf, wordsOf } from './verdict.js'
 
@@ -81,7 +81,7 @@ export class Events implements Observer, ProbeObserver {
   #call (listener: Listener, change: HealthzChange): void {
     try {
       const answer = listener(change)
-      if (answer instanceof Promise) answer.catch((error: unknown) => this.log.listenerFailed(error))
+      if (isThenable(answer)) Promise.resolve(answer).catch((error: unknown) => this.log.listenerFailed(error))
     } catch (error) {
       this.log.listenerFailed(error)
     }
