@@ -79,11 +79,12 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
   if (shutdown !== undefined) leave = closeOnSignal({ ...shutdown, app: fastify, lifecycle, log })
 
   const served = { probes, root: prefix, noLog, details: new Details(settings.details, timeout, time, log), routeOptions }
-  if (listen !== undefined) listener = await Listener.open(fastify, listen, served, log)
   try {
+    if (listen !== undefined) listener = await Listener.open(fastify, listen, served, log)
     await loadChecks(fastify, settings, (probe, check) => { registry.add(registry.get(probe), build(registry.get(probe), check)) })
   } catch (error) {
     listener?.close()
+    leave?.()
     throw error
   }
 
