@@ -18,6 +18,8 @@ export interface CheckSettings<Given = Check | string> {
 /** They can't be names of checks, so that an options object in the wrong place isn't misread as checks by name. */
 const CHECK_OPTIONS = ['check', 'timeout', 'critical', 'maxAge', 'interval']
 export const NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,63}$/
+/** What it asks of names, for errors. */
+export const NAMES = 'match [A-Za-z0-9._-]{1,63} and are neither . nor ..'
 
 const CHECK = 'a check (a function or a module specifier)'
 
@@ -33,7 +35,7 @@ export function readNamedCheck (option: string, name: string, check: unknown, ti
   if (CHECK_OPTIONS.includes(name)) {
     refuse(option, `checks by name, and \`${name}\` can't be one: give the check a name, as in \`{ database: { check, … } }\``, check)
   }
-  if (typeof name !== 'string' || !NAME.test(name)) refuse(option, 'an object of checks whose names match [A-Za-z0-9._-]{1,63}', name)
+  if (typeof name !== 'string' || !NAME.test(name)) refuse(option, `an object of checks whose names ${NAMES}`, name)
   return { ...readCheck(`${option}.${name}`, check, timeout), name }
 }
 

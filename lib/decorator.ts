@@ -4,11 +4,10 @@ import type { Healthz, HealthzChange, ProbeResult, ProbeSnapshot, State } from '
 import { type CheckSettings, readNamedCheck } from './check-options.js'
 import type { CheckRunner } from './check.js'
 import type { Events } from './events.js'
-import type { Lifecycle } from './lifecycle.js'
-import type { Probe } from './probe.js'
+import { DRAIN_MS, type Lifecycle } from './lifecycle.js'
+import { type Probe, withChecks } from './probe.js'
 import { expectMs, refuse } from './refusal.js'
 import type { Registry } from './registry.js'
-import { reports } from './verdict.js'
 
 /** `app.healthz`: what other plugins and the app itself may do. Its docs are in `types/healthz.ts`. */
 export class Decorator implements Healthz {
@@ -50,15 +49,14 @@ export class Decorator implements Healthz {
   }
 
   async run (probe: string): Promise<ProbeResult> {
-    const { problem, checks } = await this.#registry.get(probe).run()
-    return { ...problem, checks: reports(checks) }
+    return withChecks(await this.#registry.get(probe).run())
   }
 
   snapshot (): Record<string, ProbeSnapshot> {
     return this.#registry.snapshot()
   }
 
-  async drain (delay = 5000): Promise<void> {
+  async drain (delay = DRAIN_MS): Promise<void> {
     await this.#lifecycle.drain(expectMs('delay', delay, 0))
   }
 

@@ -2,9 +2,8 @@ import type { FastifyRequest } from 'fastify'
 import type { HealthzOptions } from '../types/options.js'
 import type { Problem } from '../types/wire.js'
 import type { HealthzLog } from './log.js'
-import type { Outcome, Probe } from './probe.js'
+import { type Probe, withChecks } from './probe.js'
 import type { Time } from './time.js'
-import { reports } from './verdict.js'
 
 /** What operators may ask of a probe, and who is one. To anybody else it is as if none of this existed. */
 export class Details {
@@ -56,8 +55,4 @@ export class Details {
       .then(answer => answer === true, () => false)
       .finally(() => time.cancel(timer))
   }
-}
-
-function withChecks ({ problem, checks }: Outcome): Problem {
-  return { ...problem, checks: reports(checks) }
 }

@@ -1,10 +1,11 @@
 import { channel } from 'node:diagnostics_channel'
 import type { CheckRun, HealthzChange, ProbeChange, State } from '../types/healthz.js'
-import type { CheckPlan, Observer } from './check.js'
-import type { Result } from './result.js'
 import type { HealthzLog } from './log.js'
+import type { CheckPlan, Observer } from './news.js'
+import type { ProbeObserver } from './probe.js'
+import { isThenable, type Result } from './result.js'
 import type { Time } from './time.js'
-import { outcomeOf, WORDS } from './verdict.js'
+import { outcomeOf, wordsOf } from './verdict.js'
 
 const changes = channel('fastify-healthz:change')
 const runs = channel('fastify-healthz:check')
@@ -12,7 +13,7 @@ const runs = channel('fastify-healthz:check')
 type Listener = (change: HealthzChange) => unknown
 
 /** Where all that changes is told: to the log, to the listeners of `onChange`, to the diagnostics channels. */
-export class Events implements Observer {
+export class Events implements Observer, ProbeObserver {
   readonly #listeners = new Set<{ readonly listener: Listener }>()
   readonly #queue: HealthzChange[] = []
 
@@ -56,7 +57,7 @@ export class Events implements Observer {
 
   causeChanged (plan: CheckPlan, result: Result): void { this.log.causeChanged(plan, result) }
   overran (plan: CheckPlan, blockedMs: number): void { this.log.overran(plan, blockedMs) }
-  stuck (plan: CheckPlan, runs: number): void { this.log.stuck(plan, runs) }
+  stuck (plan: CheckPlan, runs: number, waitMs: number): void { this.log.stuck(plan, runs, waitMs) }
 
   probeChanged (change: Pick<ProbeChange, 'probe' | 'from' | 'to' | 'lastedMs' | 'title'>): void {
     this.#emit({ kind: 'probe', at: this.time.date(), ...change })
@@ -80,14 +81,15 @@ export class Events implements Observer {
   #call (listener: Listener, change: HealthzChange): void {
     try {
       const answer = listener(change)
-      if (answer instanceof Promise) answer.catch((error: unknown) => this.log.listenerFailed(error))
+      if (isThenable(answer)) Promise.resolve(answer).catch((error: unknown) => this.log.listenerFailed(error))
     } catch (error) {
       this.log.listenerFailed(error)
     }
   }
 }
 
-function failure ({ reason, message, error }: Result): { title?: string, error?: unknown } {
-  if (reason === undefined) return {}
-  return { title: message || WORDS[reason], ...(error !== undefined && { error }) }
+function failure (result: Result): { title?: string, error?: unknown } {
+  if (result.outcome === 'pass') return {}
+  const { error } = result
+  return { title: wordsOf(result), ...(error !== undefined && { error }) }
 }

@@ -3,6 +3,9 @@ import type { Problem } from '../types/wire.js'
 import type { Time } from './time.js'
 import { PASS } from './verdict.js'
 
+/** How long a drain takes by default, in ms. */
+export const DRAIN_MS = 5000
+
 const ORDER: readonly State[] = ['starting', 'serving', 'draining', 'closed']
 const STARTING: Problem = Object.freeze({ status: 503, title: 'Starting' })
 const SHUTTING_DOWN: Problem = Object.freeze({ status: 503, title: 'Shutting down' })

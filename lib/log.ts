@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import type { FastifyBaseLogger } from 'fastify'
-import type { CheckPlan } from './check.js'
 import { show } from './errors.js'
+import type { CheckPlan } from './news.js'
 import { fitted, MAX_BODY_BYTES } from './problem.js'
 import type { Result } from './result.js'
 import { UNNAMED, WORDS } from './verdict.js'
@@ -38,8 +38,8 @@ export class HealthzLog {
   }
 
   /** `error`: runs of a check don't come back. */
-  stuck (check: Named, runs: number): void {
-    const rest = 'a new one starts only every 10 min'
+  stuck (check: Named, runs: number, waitMs: number): void {
+    const rest = `a new one starts only every ${waitMs / 60_000} min`
     this.#write('error', { ...bindings(check), runs }, `${subject(check)} is stuck: ${runs} runs have not come back, ${rest}`)
   }
 
@@ -126,7 +126,7 @@ function levelOf ({ reason }: Result): 'error' | 'warn' {
 }
 
 function bindings ({ probe, name }: Named, result?: Result): object {
-  return { probe, check: name, ...(result !== undefined && 'error' in result && { err: result.error }) }
+  return { probe, check: name, ...(result?.error !== undefined && { err: result.error }) }
 }
 
 function subject ({ probe, name }: Named): string {

@@ -1,8 +1,10 @@
 import { resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { HealthzOptions, ListenOptions, ProbeRouteOptions, ShutdownOptions, ShutdownSignal } from '../types/options.js'
-import { type CheckSettings, NAME, readChecks } from './check-options.js'
+import { type CheckSettings, NAME, NAMES, readChecks } from './check-options.js'
+import { DRAIN_MS } from './lifecycle.js'
 import { expectBoolean, expectMs, expectRecord, reading, refuse, refuseUnknown } from './refusal.js'
+import { readRouteOptions } from './route-options.js'
 
 /** The options with every default filled in. */
 export interface Settings {
@@ -35,7 +37,6 @@ const BUILT_IN = ['live', 'ready', 'startup'] as const
 const OPTIONS = ['prefix', ...BUILT_IN, 'probes', 'paths', 'noLog', 'timeout', 'details', 'shutdown', 'listen', 'root', 'routeOptions']
 /** Options that Fastify itself takes for every plugin. */
 const REGISTER_OPTIONS = ['logLevel', 'logSerializers']
-const ROUTE_OPTIONS = ['schema', 'constraints', 'config', 'logLevel']
 const SIGNALS: readonly ShutdownSignal[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']
 const PATH = /^\/[^:*?#]*$/
 
@@ -81,7 +82,7 @@ function readProbes (options: HealthzOptions, prefix: string, timeout: number): 
     if (checks !== false) found.set(name, checks === undefined ? [] : readChecks(name, checks, timeout, ' or `false`'))
   }
   for (const [name, checks] of Object.entries(probes)) {
-    if (!NAME.test(name)) refuse('probes', 'an object whose keys match [A-Za-z0-9._-]{1,63}', name)
+    if (!NAME.test(name)) refuse('probes', `an object whose keys ${NAMES}`, name)
     if (BUILT_IN.some(builtIn => builtIn === name)) refuse('probes', `without \`${name}\`, which is an option of its own`, probes)
     found.set(name, readChecks(`probes.${name}`, checks, timeout))
   }
@@ -109,22 +110,11 @@ function readRoot (root: unknown = process.cwd()): string {
   refuse('root', 'a folder or a file URL', root)
 }
 
-function readRouteOptions (given: unknown): ProbeRouteOptions {
-  const options = expectRecord('routeOptions', given, 'an object')
-  refuseUnknown('routeOptions.', options, ROUTE_OPTIONS)
-  const { logLevel, ...objects } = options
-  if (logLevel !== undefined && typeof logLevel !== 'string') refuse('routeOptions.logLevel', 'the name of a level', logLevel)
-  for (const [name, value] of Object.entries(objects)) {
-    if (value !== undefined) expectRecord(`routeOptions.${name}`, value, 'an object')
-  }
-  return options
-}
-
 function readShutdown (shutdown: unknown): ShutdownSettings | undefined {
   if (shutdown === false) return undefined
   const options = expectRecord('shutdown', shutdown === true ? {} : shutdown, 'a boolean or an object')
   refuseUnknown('shutdown.', options, ['signals', 'delay', 'timeout'])
-  const { signals = ['SIGTERM', 'SIGINT'], delay = 5000, timeout = 10_000 } = options
+  const { signals = ['SIGTERM', 'SIGINT'], delay = DRAIN_MS, timeout = 10_000 } = options
   const taken: ShutdownSignal[] = reading('shutdown.signals', () => Array.isArray(signals) ? [...signals] : [])
   if (taken.length === 0 || !taken.every(signal => SIGNALS.includes(signal))) {
     refuse('shutdown.signals', `an array with one or more of ${SIGNALS.join(', ')}`, signals)

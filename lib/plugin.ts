@@ -58,8 +58,8 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
     if (listen === undefined) lifecycle.serve()
     for (const signal of sharedSignals(shutdown?.signals ?? [])) log.signalShared(signal)
   })
-  // Traffic can come from here on; without a port of their own no probe is asked before.
-  fastify.addHook('onListen', async () => { lifecycle.serve() })
+  // On a port of their own probes are asked while no traffic can come yet.
+  fastify.addHook('onListen', async () => { if (listen !== undefined) lifecycle.serve() })
   let leave: (() => void) | undefined
   fastify.addHook('preClose', async () => {
     lifecycle.close()
@@ -79,11 +79,15 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
   if (shutdown !== undefined) leave = closeOnSignal({ ...shutdown, app: fastify, lifecycle, log })
 
   const served = { probes, root: prefix, noLog, details: new Details(settings.details, timeout, time, log), routeOptions }
-  if (listen !== undefined) listener = await Listener.open(fastify, listen, served, log)
   try {
-    await loadChecks(fastify, settings, (probe, check) => { registry.add(registry.get(probe), build(registry.get(probe), check)) })
+    if (listen !== undefined) listener = await Listener.open(fastify, listen, served, log)
+    await loadChecks(fastify, settings, (name, check) => {
+      const probe = registry.get(name)
+      registry.add(probe, build(probe, check))
+    })
   } catch (error) {
     listener?.close()
+    leave?.()
     throw error
   }
 

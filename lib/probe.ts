@@ -1,9 +1,8 @@
-import type { ProbeSnapshot } from '../types/healthz.js'
+import type { ProbeChange, ProbeResult, ProbeSnapshot } from '../types/healthz.js'
 import type { Problem } from '../types/wire.js'
 import type { CheckRunner } from './check.js'
-import type { Result } from './result.js'
-import type { Events } from './events.js'
 import type { Lifecycle } from './lifecycle.js'
+import type { Result } from './result.js'
 import { Run } from './run.js'
 import type { Time } from './time.js'
 import { Turn } from './turn.js'
@@ -13,6 +12,17 @@ import { type Checked, PASS, reports, verdict } from './verdict.js'
 export interface Outcome {
   readonly problem: Problem
   readonly checks: readonly Checked[]
+}
+
+/** What an operator is told of it. */
+export function withChecks ({ problem, checks }: Outcome): ProbeResult {
+  return { ...problem, checks: reports(checks) }
+}
+
+/** Who hears of what a probe answers. It doesn't throw. */
+export interface ProbeObserver {
+  /** The answer changed; `lastedMs` is how long it had been the one before. */
+  probeChanged (change: Pick<ProbeChange, 'probe' | 'from' | 'to' | 'lastedMs' | 'title'>): void
 }
 
 /** A probe and its checks, in the order in which they were added. */
@@ -27,7 +37,7 @@ export class Probe {
     readonly name: string,
     readonly path: string,
     private readonly lifecycle: Lifecycle,
-    private readonly events: Events,
+    private readonly observer: ProbeObserver,
     private readonly time: Time
   ) {
     this.#changedAt = time.now()
@@ -113,16 +123,16 @@ export class Probe {
     const lastedMs = now - this.#changedAt
     this.#outcome = to
     this.#changedAt = now
-    this.events.probeChanged({ probe: this.name, from, to, lastedMs, ...(to === 'fail' && { title: problem.title }) })
+    this.observer.probeChanged({ probe: this.name, from, to, lastedMs, ...(to === 'fail' && { title: problem.title }) })
   }
 }
 
 /** Judges the results when they are all there: at once if they are already. */
 function whenAll (runs: ReadonlyArray<Result | Run>, judge: (results: readonly Result[]) => Outcome): Outcome | Promise<Outcome> {
-  const results = [...runs] as Result[]
   let left = 0
   for (const run of runs) if (run instanceof Run) left++
-  if (left === 0) return judge(results)
+  if (left === 0) return judge(runs as readonly Result[])
+  const results = [...runs] as Result[]
   return new Promise<readonly Result[]>(resolve => {
     runs.forEach((run, i) => {
       if (!(run instanceof Run)) return

@@ -1,4 +1,3 @@
-import type { ProbeRouteOptions } from '../types/options.js'
 import { healthzError, messageOf, show } from './errors.js'
 
 /** The longest that a timer of Node's takes; a longer one would fire at once. */
@@ -53,19 +52,4 @@ function isRecord (value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false
   const prototype = Object.getPrototypeOf(value)
   return prototype === null || Object.getPrototypeOf(prototype) === null
-}
-
-/** Which of `routeOptions` it is, by the code of Fastify's error. Those about constraints are its router's, without one. */
-const REFUSED_BY_FASTIFY: Readonly<Record<string, keyof ProbeRouteOptions>> = {
-  FST_ERR_ROUTE_BODY_VALIDATION_SCHEMA_NOT_SUPPORTED: 'schema',
-  FST_ERR_ROUTE_LOG_LEVEL_INVALID: 'logLevel'
-}
-
-/** What was thrown while routes were added; with the name of the option, if `routeOptions` are to blame. */
-export function blame (routeOptions: Readonly<ProbeRouteOptions>, thrown: unknown): unknown {
-  const { code, stack } = Object(thrown) as { code?: unknown, stack?: unknown }
-  const name = REFUSED_BY_FASTIFY[String(code)] ?? (/[\\/]find-my-way[\\/]/.test(String(stack)) ? 'constraints' : undefined)
-  if (name === undefined || routeOptions[name] === undefined) return thrown
-  const [expected, got] = [`what Fastify takes (${messageOf(thrown)})`, show(routeOptions[name])]
-  return healthzError('HEALTHZ_ERR_OPTION_INVALID', `routeOptions.${name}`, expected, got, { cause: thrown })
 }

@@ -7,7 +7,8 @@ import type { Details } from './details.js'
 import type { Probe } from './probe.js'
 import { body, CONTENT_TYPE, HEADERS, titleOf } from './problem.js'
 import { QuietLogger } from './quiet-logger.js'
-import { blame } from './refusal.js'
+import { MAX_MS } from './refusal.js'
+import { blame } from './route-options.js'
 
 export interface RoutesOptions {
   readonly probes: readonly Probe[]
@@ -121,8 +122,8 @@ function probeRoute (fastify: FastifyInstance, { name, path }: Probe, { noLog, r
     // A schema of a probe documents it; nothing is validated or serialized by it, so nothing is compiled either.
     validatorCompiler: () => () => true,
     serializerCompiler: () => JSON.stringify,
-    // A route can't switch the app's `handlerTimeout` off, but it can have a longer one: the longest that a timer takes.
-    ...((fastify.initialConfig as { handlerTimeout?: number }).handlerTimeout && { handlerTimeout: 2 ** 31 - 1 }),
+    // A route can't switch the app's `handlerTimeout` off, but it can have a longer one.
+    ...((fastify.initialConfig as { handlerTimeout?: number }).handlerTimeout && { handlerTimeout: MAX_MS }),
     ...(noLog && quiet(name))
   } satisfies Partial<RouteOptions> & typeof OPT_OUTS
 }

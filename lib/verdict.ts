@@ -1,5 +1,5 @@
 import type { CheckReport, Problem } from '../types/wire.js'
-import type { CheckPlan } from './check.js'
+import type { CheckPlan } from './news.js'
 import type { Result } from './result.js'
 
 /** The name of a check that was given without one. No answer shows it. */
@@ -13,6 +13,11 @@ export const WORDS: Readonly<Record<NonNullable<Result['reason']>, string>> = {
   timeout: 'timed out',
   unchecked: 'not checked yet',
   unexpected: 'failed unexpectedly'
+}
+
+/** What the public is told of a failure, in short. */
+export function wordsOf ({ reason, message }: Result): string {
+  return message || WORDS[reason!]
 }
 
 export type Checked = readonly [plan: Pick<CheckPlan, 'name' | 'critical'>, result: Result]
@@ -35,7 +40,7 @@ export function verdict (probe: string, checks: readonly Checked[]): Problem {
 
 /** What the public is told of one failing check. The error of an unexpected failure is for the log, never for here. */
 function title (probe: string, check: string, result: Result): string {
-  const said = result.message || WORDS[result.reason!]
+  const said = wordsOf(result)
   if (check !== UNNAMED) return `${check}: ${said}`
   return result.message || `The ${probe} check ${said}`
 }
@@ -46,10 +51,10 @@ export function reports (checks: readonly Checked[]): Record<string, CheckReport
 }
 
 function report ({ critical }: Pick<CheckPlan, 'critical'>, result: Result): CheckReport {
-  const { outcome, reason, message, durationMs, checkedAt } = result
+  const { outcome, durationMs, checkedAt } = result
   return {
     status: outcomeOf(critical, outcome),
-    ...(reason !== undefined && { title: message || WORDS[reason] }),
+    ...(outcome === 'fail' && { title: wordsOf(result) }),
     durationMs: durationMs === null ? null : Math.round(durationMs * 1000) / 1000,
     checkedAt: checkedAt === null ? null : new Date(checkedAt).toISOString()
   }

@@ -22,7 +22,7 @@ t.test('checks are one or several by name, each a function, a specifier, or an o
 t.test('a refusal names the check, what was expected and what came', async t => {
   class Service { check () {} }
   const check = 'a check (a function or a module specifier)'
-  const names = 'an object of checks whose names match [A-Za-z0-9._-]{1,63}'
+  const names = 'an object of checks whose names match [A-Za-z0-9._-]{1,63} and are neither . nor ..'
   const noName = (name: string) => `Expected \`ready\` to be checks by name, and \`${name}\` can't be one: give the check a name, as in \`{ database: { check, … } }\`, got`
   const cases: Array<[checks: unknown, message: string, code?: string]> = [
     [null, `Expected \`ready\` to be ${check}, an object of checks by name, got \`null\``],

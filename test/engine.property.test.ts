@@ -6,11 +6,12 @@
  */
 import fc from 'fast-check'
 import t from 'tap'
-import { type CheckPlan, CheckRunner } from '../lib/check.js'
+import { CheckRunner } from '../lib/check.js'
 import { HealthError } from '../lib/errors.js'
 import { Events } from '../lib/events.js'
 import { Lifecycle } from '../lib/lifecycle.js'
 import { HealthzLog } from '../lib/log.js'
+import type { CheckPlan } from '../lib/news.js'
 import { type Outcome, Probe } from '../lib/probe.js'
 import { Registry } from '../lib/registry.js'
 import type { Result } from '../lib/result.js'
@@ -168,7 +169,7 @@ class WatchedEvents extends Events {
 
   override finished (plan: CheckPlan, result: Result) { this.onFinished(plan, result); super.finished(plan, result) }
   override causeChanged (plan: CheckPlan, result: Result) { this.onTold('another cause', plan); super.causeChanged(plan, result) }
-  override stuck (plan: CheckPlan, runs: number) { this.onTold('being stuck', plan); super.stuck(plan, runs) }
+  override stuck (plan: CheckPlan, runs: number, waitMs: number) { this.onTold('being stuck', plan); super.stuck(plan, runs, waitMs) }
 }
 
 /** A run as the test knows it. */
@@ -182,18 +183,18 @@ class Known {
   result: Result | undefined
   readonly error: Error | undefined
   comesTo: 'pass' | NonNullable<Result['reason']>
-  readonly tied: boolean
+  /** When it takes too long. */
+  lateFrom = Infinity
+  answersAt = 0
   readonly startedAt: number
   readonly checkedAt: number
   readonly blockedBefore: number
 
-  constructor (readonly script: Script, timeout: number, clock: Clock) {
-    const { answer, after } = script
+  constructor (readonly script: Script, private readonly timeout: number, clock: Clock) {
+    const { answer } = script
     if (answer === 'Error') this.error = new Error('secret')
     if (answer === 'HealthError') this.error = new HealthError('public')
-    const late = after !== 'sync' && after > timeout
-    this.tied = after === timeout
-    this.comesTo = late ? 'timeout' : answer === 'pass' ? 'pass' : answer === 'Error' ? 'unexpected' : 'failed'
+    this.comesTo = answer === 'pass' ? 'pass' : answer === 'Error' ? 'unexpected' : 'failed'
     this.startedAt = clock.now()
     this.checkedAt = clock.date()
     this.blockedBefore = clock.blocked
@@ -201,6 +202,13 @@ class Known {
 
   get over () { return this.settled || this.lateAt !== undefined }
   get hangs () { return this.lateAt !== undefined && !this.settled }
+
+  /** It has given back a promise, which has a moment to settle even if the call alone took too long. */
+  called (now: number): void {
+    this.lateFrom = Math.max(this.startedAt + this.timeout, now + 1)
+    this.answersAt = now + Number(this.script.after)
+    if (this.answersAt > this.lateFrom) this.comesTo = 'timeout'
+  }
 
   answer (): unknown {
     if (this.error !== undefined) throw this.error
@@ -210,7 +218,7 @@ class Known {
   /** Whether a result is of this run. */
   gave (result: Result): boolean {
     // At the very moment of the timeout it is the one or the other: runs that were started together share a timer.
-    if (result.reason === 'timeout' && this.tied) this.comesTo = 'timeout'
+    if (result.reason === 'timeout' && this.answersAt === this.lateFrom) this.comesTo = 'timeout'
     const { comesTo, error, startedAt, checkedAt } = this
     return (this.result ?? result) === result && result.startedAt === startedAt && result.checkedAt === checkedAt &&
       comesTo === (result.reason ?? result.outcome) && result.error === (comesTo === 'timeout' ? undefined : error)
@@ -386,11 +394,10 @@ class App {
 
   async #waitUntilDue (nth: number, plus: number): Promise<void> {
     const now = this.#clock.now()
-    const moments = this.#all.flatMap(({ dueFrom, runs, plan }) => {
+    const moments = this.#all.flatMap(({ dueFrom, runs }) => {
       const run = runs.at(-1)
       if (run === undefined || run.over) return [dueFrom]
-      const called = run.startedAt + run.script.blocks[0]
-      return [called + plan.timeout, called + Number(run.script.after)]
+      return [run.lateFrom, run.answersAt]
     }).filter(at => at > now && at < Infinity).sort((a, b) => a - b)
     await this.#clock.advance(Math.max(0, (moments[nth % moments.length] ?? 0) + plus - now))
   }
@@ -535,6 +542,7 @@ class App {
       subject.settle(known)
       return known.answer()
     }
+    known.called(clock.now())
     if (after === 0) {
       queueMicrotask(() => subject.settle(known))
       return (async () => known.answer())()

@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setImmediate } from 'node:timers/promises'
+import { createContext, runInContext } from 'node:vm'
 import t, { type Test } from 'tap'
 import { HealthError } from '../lib/errors.js'
 import { Events } from '../lib/events.js'
@@ -75,6 +76,23 @@ t.test('a listener that throws or rejects is logged, and harms nothing', async t
   t.equal(changes.length, 2, 'the next change is told as well')
 })
 
+t.test('a listener may reject with a promise of any kind, and one that cannot be asked for `then` has failed too', async t => {
+  const { events, lifecycle, lines } = probeOf()
+  const failed = (): never => { throw new Error('in a listener') }
+  const answers = [
+    runInContext("Promise.reject(new Error('of another realm'))", createContext({})),
+    { then (_pass: unknown, fail: (error: Error) => void) { fail(new Error("of another library's")) } },
+    { then: failed },
+    { get then () { return failed() } },
+    Object.assign(Promise.resolve(), { then: failed })
+  ]
+  for (const answer of answers) events.onChange(() => answer)
+  events.onChange(() => ({ then: 'it is no promise' }))
+  lifecycle.close()
+  await setImmediate()
+  t.strictSame(lines, answers.map(() => ['error', 'a listener of healthz.onChange failed']))
+})
+
 t.test('a log that throws keeps no change from the listeners', async t => {
   const time = new FakeTime()
   const broken = new Proxy({}, { get: () => () => { throw new Error('the disk is full') } })
@@ -123,7 +141,7 @@ t.test('what is for the log alone goes there', async t => {
   const plan = { probe: 'ready', name: 'a', timeout: 1, critical: true, maxAge: 0 }
   events.causeChanged(plan, { outcome: 'fail', reason: 'failed', startedAt: 0, checkedAt: 0, durationMs: 0 })
   events.overran(plan, 5)
-  events.stuck(plan, 3)
+  events.stuck(plan, 3, 600_000)
   t.strictSame(lines.map(([level]) => level), ['warn', 'warn', 'error'])
   t.strictSame(changes, [])
 })

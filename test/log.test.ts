@@ -76,7 +76,7 @@ t.test('a logger that always throws is asked no more than twice, and is no error
   log.listenerFailed(new Error('x'.repeat(100_000)))
   t.match(asked, [[{ err: Error }], [{ err: /^`Error: x{10000,}…` \(object\)$/ }]])
   asked.length = 0
-  log.stuck({ probe: 'ready', name: 'a' }, 3)
+  log.stuck({ probe: 'ready', name: 'a' }, 3, 600_000)
   t.equal(asked.length, 1)
 })
 
@@ -102,7 +102,7 @@ t.test('each line of the plugin has its level, its words and its bindings', asyn
   log.causeChanged(check, { ...result, reason: 'failed', message: 'away', error })
   log.recovered({ probe: 'ready', name: 'default' }, 61_234.5678)
   log.overran(check, 1200.4)
-  log.stuck(check, 3)
+  log.stuck(check, 3, 600_000)
   log.detailsRefused('ready')
   log.detailsRefused('ready')
   log.listenerFailed(error)

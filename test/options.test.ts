@@ -92,7 +92,6 @@ t.test('an option that throws when it is read is refused by its name, with the c
     [{ listen: getter('port') }, 'listen.port'],
     [{ shutdown: getter('signals') }, 'shutdown.signals'],
     [{ shutdown: { signals: new Proxy([], { get: oops }) } }, 'shutdown.signals'],
-    [{ routeOptions: { config: getter('a') } }, 'routeOptions.config.a'],
     [{ ready: new Proxy({}, { getPrototypeOf: oops }) }, 'ready'],
     [new Proxy({}, { ownKeys: oops }), 'options']
   ]
@@ -116,10 +115,6 @@ t.test('an unknown option is refused with the known ones', async t => {
     code: 'HEALTHZ_ERR_OPTION_UNKNOWN',
     message: 'Unknown option `redy`: expected one of `prefix`, `live`, `ready`, `startup`, `probes`, `paths`, `noLog`, `timeout`, `details`, `shutdown`, `listen`, `root`, `routeOptions`'
   })
-  t.throws(() => read({ routeOptions: { onRequest: fn } }), {
-    code: 'HEALTHZ_ERR_OPTION_UNKNOWN',
-    message: 'Unknown option `routeOptions.onRequest`: expected one of `schema`, `constraints`, `config`, `logLevel`'
-  })
   t.throws(() => read({ shutdown: { grace: 1 } }), {
     code: 'HEALTHZ_ERR_OPTION_UNKNOWN', message: 'Unknown option `shutdown.grace`: expected one of `signals`, `delay`, `timeout`'
   })
@@ -130,7 +125,7 @@ t.test('an unknown option is refused with the known ones', async t => {
 })
 
 t.test('a refusal names the option, what was expected and what came', async t => {
-  const names = 'match [A-Za-z0-9._-]{1,63}'
+  const names = 'match [A-Za-z0-9._-]{1,63} and are neither . nor ..'
   const path = 'a path that starts with `/`, without `:`, `*`, `?` and `#`'
   const cases: Array<[options: object, message: string]> = [
     [{ shutdown: 'SIGTERM' }, "Expected `shutdown` to be a boolean or an object, got `'SIGTERM'` (string)"],
@@ -170,10 +165,7 @@ t.test('a refusal names the option, what was expected and what came', async t =>
     [new (class Options {})(), 'Expected `options` to be a plain object, got `Options {}` (object)'],
     [{ root: 'file://%' }, 'Expected `root` to be a folder or a file URL, got'],
     [{ root: 5 }, 'Expected `root` to be a folder or a file URL, got `5` (number)'],
-    [{ root: new URL('http://localhost/') }, 'Expected `root` to be a folder or a file URL, got'],
-    [{ routeOptions: [] }, 'Expected `routeOptions` to be an object, got `[]` (array)'],
-    [{ routeOptions: { config: 1 } }, 'Expected `routeOptions.config` to be an object, got `1` (number)'],
-    [{ routeOptions: { logLevel: 30 } }, 'Expected `routeOptions.logLevel` to be the name of a level, got `30` (number)']
+    [{ root: new URL('http://localhost/') }, 'Expected `root` to be a folder or a file URL, got']
   ]
   for (const [options, message] of cases) {
     try {

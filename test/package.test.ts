@@ -60,13 +60,14 @@ const PARTS = `
 import Fastify from 'fastify'
 import healthz from '${NAME}'
 import * as checks from '${NAME}/checks'
-import { tcp, type RedisClient, type Source } from '${NAME}/checks'
+import { tcp, type QueryOptions, type RedisClient, type Source } from '${NAME}/checks'
 import prometheus from '${NAME}/prometheus'
 import { prometheus as named, type PrometheusOptions } from '${NAME}/prometheus'
 import { Registry } from 'prom-client'
 
 const client: RedisClient = { ping: async () => 'PONG' }
 const source: Source<RedisClient> = () => client
+export const query: QueryOptions = { query: 'SELECT 2' }
 const register = new Registry()
 const options: PrometheusOptions = { register }
 

@@ -128,6 +128,28 @@ t.test('a module that cannot be loaded, in time or at all, refuses the boot with
   }
 })
 
+t.test('a boot that is refused leaves no listener in the process, and can still be closed', async t => {
+  const counts = () => ['SIGTERM', 'SIGINT', 'SIGHUP', 'uncaughtException', 'unhandledRejection'].map(event => process.listenerCount(event))
+  const none = counts()
+  const other = Fastify()
+  t.teardown(() => other.close())
+  other.register(healthz, { shutdown: true })
+  await other.ready()
+  const before = counts()
+  t.notSame(before, none)
+  for (const [options, code] of [
+    [{ listen: { port: 0, host: '192.0.2.123' } }, 'HEALTHZ_ERR_LISTEN'],
+    [{ ready: './missing.mjs' }, 'HEALTHZ_ERR_CHECK_LOAD']
+  ] as const) {
+    const app = Fastify()
+    app.register(healthz, { shutdown: { signals: ['SIGHUP'] }, ...options })
+    await t.rejects(async () => { await app.ready() }, { code })
+    t.strictSame(counts(), before)
+    await app.close()
+    t.strictSame(counts(), before, 'the other app keeps its own')
+  }
+})
+
 t.test('options that are frozen all through are taken, and left as they were', async t => {
   const freeze = <T extends object>(value: T): T => {
     for (const inner of Object.values(value)) if (typeof inner === 'object') freeze(inner)

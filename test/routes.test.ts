@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import Fastify, { type FastifyServerOptions } from 'fastify'
 import t, { type Test } from 'tap'
 import healthz, { HealthError } from '../lib/index.js'
 import { exchange, listen, parse, request } from './helpers/raw.js'
@@ -187,26 +187,4 @@ t.test('a schema documents a probe, and cannot make it answer otherwise', async 
   const schema = { querystring: { type: 'object', required: ['token'] }, response: { 200: { type: 'object', properties: {} } } }
   const { port } = await serve(t, { routeOptions: { schema } })
   t.equal((await request(port, 'GET', '/healthz/live')).body, OK)
-})
-
-t.test('a route option that Fastify refuses is refused by its name, with the cause', async t => {
-  const boot = async (routeOptions: object, prepare = (_app: FastifyInstance) => {}) => {
-    const app = Fastify({ logger: { level: 'silent' } })
-    prepare(app)
-    app.register(healthz, { routeOptions })
-    await app.ready()
-  }
-  for (const [routeOptions, message] of [
-    [{ logLevel: 'nosuch' }, /^Expected `routeOptions.logLevel` to be what Fastify takes \(.*\), got `'nosuch'` \(string\)$/],
-    [{ schema: { body: {} } }, /^Expected `routeOptions.schema` to be what Fastify takes \(.*\), got `\{ body: \{\} \}` \(object\)$/],
-    [{ constraints: { nosuch: 'x' } }, /^Expected `routeOptions.constraints` .*\(No strategy registered for constraint key nosuch\)/]
-  ] as const) {
-    await t.rejects(boot(routeOptions), { code: 'HEALTHZ_ERR_OPTION_INVALID', message, cause: Error })
-  }
-  await t.rejects(boot({ config: {}, constraints: { host: 'a' } }, app => {
-    app.route({ method: 'GET', url: '/healthz/live', constraints: { host: 'a' }, handler () {} })
-  }), { code: 'FST_ERR_DUPLICATED_ROUTE' }, 'a path that is taken has nothing to do with them')
-  await t.rejects(boot({ config: {} }, app => {
-    app.addHook('onRoute', () => { throw new Error('a hook') })
-  }), { code: undefined, message: 'a hook' })
 })

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Result } from '../lib/result.js'
-import { outcomeOf, PASS, reports, verdict } from '../lib/verdict.js'
+import { outcomeOf, PASS, reports, verdict, wordsOf } from '../lib/verdict.js'
 
 const times = { startedAt: 5, checkedAt: Date.UTC(2026, 0, 1), durationMs: 1.23456 }
 const pass: Result = { outcome: 'pass', ...times }
@@ -48,6 +48,11 @@ t.test('a check that is not critical fails nothing', async t => {
 t.test('a HealthError without a message reads as a plain failure', async t => {
   t.equal(one('default', said('')).title, 'The ready check failed')
   t.equal(one('database', said('')).title, 'database: failed')
+})
+
+t.test('in short a failure is its message, or else what its reason is called', async t => {
+  t.strictSame([said('away'), said(''), timeout, unexpected, unchecked].map(wordsOf),
+    ['away', 'failed', 'timed out', 'failed unexpectedly', 'not checked yet'])
 })
 
 t.test('a report of the checks says what an operator may know, and no error', async t => {

@@ -51,6 +51,7 @@ export interface CheckWithOptions extends CheckOptions {
 /**
  * What a probe runs: one check, or several by name. Instead of a function a check may be a module specifier with the
  * name of an export, e.g. `'./checks.js#liveness'`; without `#name` it is the module's default export.
- * Names match `[A-Za-z0-9._-]{1,63}`; the names of options (`check`, `timeout`, …) can't be names of checks.
+ * Names match `[A-Za-z0-9._-]{1,63}` and are neither `.` nor `..`; the names of options (`check`, `timeout`, …) can't be
+ * names of checks.
  */
 export type Checks = Check | string | { readonly [name: string]: Check | string | CheckWithOptions }

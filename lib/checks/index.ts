@@ -1,4 +1,5 @@
 export type { Source } from './client.js'
+export type { QueryOptions } from './query.js'
 export { amqp, type AmqpConnection } from './amqp.js'
 export { mqtt, type MqttClient } from './mqtt.js'
 export { nats, type NatsConnection } from './nats.js'

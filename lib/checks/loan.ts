@@ -35,14 +35,14 @@ export async function askOn (loan: Loan, context: CheckContext): Promise<void> {
       loan.destroy()
       throw error
     }
-    await timeout(signal)
+    await untilAborted(signal)
   }
   loan.events.off('error', ignore)
   loan.giveBack()
 }
 
-/** The timeout itself, when the server has ended the query for it a moment before: its clock may be ahead of ours. */
-export async function timeout (signal: AbortSignal): Promise<void> {
+/** Waits for the timeout itself, when the server has ended the query for it a moment before: its clock may be ahead of ours. */
+export async function untilAborted (signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, 'abort')
 }
 

@@ -1,7 +1,7 @@
 import type { Check, CheckContext } from '../../types/check.js'
 import { reach, type Source } from './client.js'
 import { failure } from './failure.js'
-import { askOn, timeout } from './loan.js'
+import { askOn, untilAborted } from './loan.js'
 import { readQuery, type QueryOptions } from './query.js'
 
 /**
@@ -103,7 +103,7 @@ async function askConnection (connection: Connection, query: string, context: Ch
   try {
     await connection.query(query)
   } catch (error) {
-    if (isOutOfTime(error)) await timeout(context.signal)
+    if (isOutOfTime(error)) await untilAborted(context.signal)
     throw error
   }
 }

@@ -1,4 +1,5 @@
-import { CheckRunner, type CheckPlan, type Observer } from '../../lib/check.js'
+import { CheckRunner } from '../../lib/check.js'
+import type { CheckPlan, Observer } from '../../lib/news.js'
 import type { Result } from '../../lib/result.js'
 import type { Run } from '../../lib/run.js'
 import { FakeTime } from './time.js'
@@ -22,7 +23,7 @@ export function runner (call: (run: Run) => unknown, plan: Partial<CheckPlan> = 
     changed: (_plan, from, result, lastedMs) => { told.push(['changed', from, result.outcome, lastedMs]) },
     causeChanged: (_plan, result) => { told.push(['causeChanged', result.message ?? result.reason]) },
     overran: (_plan, blockedMs) => { told.push(['overran', blockedMs]) },
-    stuck: (_plan, runs) => { told.push(['stuck', runs]) }
+    stuck: (_plan, runs, waitMs) => { told.push(['stuck', runs, waitMs]) }
   }
   const whole: CheckPlan = { probe: 'ready', name: 'database', timeout: 800, critical: true, maxAge: 0, ...plan }
   return { check: new CheckRunner(whole, call, observer, time), observer, told, finished, time }
