@@ -170,8 +170,9 @@ t.test('it never keeps a process alive by itself', async t => {
 t.test('nor do the connections to it', async t => {
   const child = startService(t, `
     const busy = setInterval(() => {}, 1000)
+    require('node:diagnostics_channel').subscribe('http.server.response.finish', () => { clearInterval(busy) })
     const app = Fastify()
-    app.register(healthz, { listen: { port: 0 }, live: () => { clearInterval(busy) } })
+    app.register(healthz, { listen: { port: 0 } })
     await app.ready()
     say('ready', { port: app.healthz.address.port })`)
   const { port } = await child.line('ready')
