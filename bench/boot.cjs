@@ -2,6 +2,12 @@
 const plugins = {
   none () {},
   empty: app => app.register(require('fastify-plugin')((_app, _options, done) => { done() }, { fastify: '5.x' })),
+  // What any plugin with three routes in a scope of its own costs, before it does anything.
+  routes: app => app.register(require('fastify-plugin')(async app => {
+    app.register(async scope => {
+      for (const name of ['live', 'ready', 'startup']) scope.get(`/healthz/${name}`, async () => ({ status: 200, title: 'OK' }))
+    })
+  }, { fastify: '5.x' })),
   healthz: app => app.register(require(process.env.BENCH_PLUGIN ?? 'fastify-healthz')),
   'under-pressure': app => app.register(require('@fastify/under-pressure'), { exposeStatusRoute: true })
 }

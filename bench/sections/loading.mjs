@@ -8,7 +8,7 @@ import { estimate, median, shuffled } from '../statistics.mjs'
 import { atMost } from '../verdict.mjs'
 
 const BOOT = fileURLToPath(new URL('../boot.cjs', import.meta.url))
-const KINDS = { none: 'none', control: 'none', empty: 'empty', healthz: 'healthz', 'under-pressure': 'under-pressure' }
+const KINDS = { none: 'none', control: 'none', empty: 'empty', routes: 'routes', healthz: 'healthz', 'under-pressure': 'under-pressure' }
 
 export const rows = [7]
 
@@ -38,6 +38,7 @@ export async function measure ({ rounds, random, say }) {
       line('A/A control: no plugin', 'control'),
       line('loading and registering fastify-healthz', 'healthz', '≤ 0.1', ratio => atMost(0.1, ratio)),
       line('an empty plugin wrapped by `fastify-plugin`', 'empty'),
+      line('such a plugin with three routes that answer a constant, in a scope of its own', 'routes'),
       line('@fastify/under-pressure with its status route', 'under-pressure')
     ]
   }
