@@ -12,7 +12,7 @@ import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const FASTIFY = { 5: '^5.0.0', '5.0': '5.0.0', 6: '^6.0.0-0' }
-const VERSIONS = ['20/5', '22/5', '24/5', '26/5', '22/5.0', '22/6']
+const VERSIONS = ['20/5', '22/5', '24/5', '26/5', '22/5.0', '22/6', '26/6']
 
 // What takes minutes, or is about the project's own files, and tells nothing of versions.
 const LEFT_OUT = ['bench', 'container', 'docs', 'github', 'manifests', 'rolling', 'soak'].map(name => `--exclude=test/${name}.test.ts`)
