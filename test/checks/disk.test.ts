@@ -50,5 +50,6 @@ t.test('a path that is not there or not a folder says so, and nothing of itself'
   })
   const { title } = await app.healthz.run('ready')
   t.equal(title, 'away: path not found; below: path not found')
-  t.match(lines.map(({ err }) => err.code ?? err.message), [/ENOENT/, /ENOTDIR/], 'the log has the cause')
+  const causeOf = (name: string) => { const { err } = lines.find(({ check }) => check === name)!; return err.code ?? err.message }
+  t.match([causeOf('away'), causeOf('below')], [/ENOENT/, /ENOTDIR/], 'the log has the cause')
 })

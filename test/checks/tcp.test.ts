@@ -74,7 +74,7 @@ t.test('what is refused, or cut off, or has no name, says so without saying what
     many: tcp({ host: 'localhost', port })
   }, 5000)
   t.equal(await ask(), 'one: connection refused; many: connection refused')
-  t.match(lines.map(({ err }) => err.message), [/127\.0\.0\.1/, /./], 'the log has the cause')
+  t.match(lines.find(({ check }) => check === 'one')!.err.message, /127\.0\.0\.1/, 'the log has the cause')
   app.healthz.add('ready', 'name', tcp({ host: 'secret.invalid', port }))
   t.equal(await ask(), 'one: connection refused; many: connection refused; name: host not found')
 })
