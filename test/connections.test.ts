@@ -275,7 +275,7 @@ t.test('a request that takes its time while the server closes is answered, and a
 
 t.test('while a drain in `preClose` lasts, a connection may stay silent', async t => {
   const app = Fastify({ return503OnClosing: false })
-  app.register(healthz)
+  await app.register(healthz) // so that its hook of that name comes first
   app.get('/', async () => 'served')
   app.addHook('preClose', () => app.healthz.drain(1200))
   const port = await listen(app)
