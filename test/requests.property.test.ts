@@ -177,7 +177,7 @@ function judge (server: Site, messages: readonly Message[], { answers, rest }: A
     if (answer === undefined || over) break
     const wrong = fault(server, message, answer)
     if (wrong !== undefined && left.length === 1 && isRefusal(answer)) break
-    if (wrong !== undefined) throw new Error(`${message.method} ${message.target}: ${wrong.slice(0, 1000)}\n${show(answer)}`)
+    if (wrong !== undefined) throw new Error(`${message.method} ${message.target.slice(0, 1000)}: ${wrong.slice(0, 1000)}\n${show(answer)}`)
     left.shift()
     count(isOurs(answer) ? String(answer.status) : `${answer.status} of others`)
     over = answer.headers.get('connection') === 'close'

@@ -274,7 +274,7 @@ const body = weighed<Body>(
 )
 
 /** Node refuses a head of more than 16 KiB; near that it may do either. */
-const HEAD_LIMIT = 15_000
+const tooLong = (head: string | Buffer) => head.length > 15_000
 
 const proper: fc.Arbitrary<MessageOf> = fc.record({
   method: weighed([8, fc.constant('GET')], [3, fc.constant('HEAD')], [3, fc.constantFrom(...METHODS)]),
@@ -291,7 +291,7 @@ const proper: fc.Arbitrary<MessageOf> = fc.record({
   if (operator) fields.push(OPERATOR)
   if (last && !http10) fields.push('Connection: close')
   const head = [`${method} ${target} HTTP/${http10 ? '1.0' : '1.1'}`, ...fields, '', ''].join('\r\n')
-  const refusals = head.length > HEAD_LIMIT ? { refusals: [431] } : {}
+  const refusals = tooLong(head) ? { refusals: [431] } : {}
   return { method, target, operator, closes: last, bytes: Buffer.from(head + body.bytes, 'latin1'), ...refusals }
 })
 
@@ -354,7 +354,7 @@ const improper: fc.Arbitrary<MessageOf> = fc.record({
   const [write, ...refusals] = IMPROPER[what]!
   const smuggled = `GET ${site.paths.broken} HTTP/1.1\r\nHost: localhost\r\n\r\n`
   const bytes = Buffer.from(write(`${method} ${target} HTTP/1.1`).replace(SMUGGLED, smuggled), 'latin1')
-  return { method, target, operator: false, closes: false, refusals, bytes }
+  return { method, target, operator: false, closes: false, refusals: tooLong(bytes) ? [...refusals, 431] : refusals, bytes }
 })
 
 /** All that one connection carries, and how. */
