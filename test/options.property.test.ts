@@ -9,6 +9,7 @@ import fc from 'fast-check'
 import Fastify from 'fastify'
 import t from 'tap'
 import healthz from '../lib/index.js'
+import { refusesLogLevels } from './helpers/log-levels.js'
 import { type CheckModel, type Example, examples, hostileExamples } from './helpers/options.js'
 import { trials } from './helpers/property.js'
 import { listen, request } from './helpers/raw.js'
@@ -125,8 +126,9 @@ t.test('options that throw when they are read are refused too', { timeout: 2 * e
 
 t.test('what Fastify would refuse of a route is refused by the name of the option', async t => {
   const refused: healthz.HealthzOptions[] = [
-    { routeOptions: { logLevel: 'nosuch' as never } },
+    ...refusesLogLevels ? [{ routeOptions: { logLevel: 'nosuch' as never } }] : [],
     { routeOptions: { constraints: { nosuch: 'x' } } },
+    { routeOptions: { constraints: { host: 5 } as never } },
     { routeOptions: { schema: { body: {} } } }
   ]
   for (const options of refused) {

@@ -2,6 +2,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import healthz from '../lib/index.js'
 import { readRouteOptions } from '../lib/route-options.js'
+import { refusesLogLevels } from './helpers/log-levels.js'
 
 t.test('what a route may be given is taken as it is', async t => {
   const options = { schema: { hide: true }, constraints: { host: /x/ }, config: { mine: 1 }, logLevel: 'warn' }
@@ -31,9 +32,12 @@ t.test('a route option that Fastify refuses is refused by its name, with the cau
     await app.ready()
   }
   for (const [routeOptions, message] of [
-    [{ logLevel: 'nosuch' }, /^Expected `routeOptions.logLevel` to be what Fastify takes \(.*\), got `'nosuch'` \(string\)$/],
+    ...refusesLogLevels
+      ? [[{ logLevel: 'nosuch' }, /^Expected `routeOptions.logLevel` to be what Fastify takes \(.*\), got `'nosuch'` \(string\)$/]] as const
+      : [],
     [{ schema: { body: {} } }, /^Expected `routeOptions.schema` to be what Fastify takes \(.*\), got `\{ body: \{\} \}` \(object\)$/],
-    [{ constraints: { nosuch: 'x' } }, /^Expected `routeOptions.constraints` .*\(No strategy registered for constraint key nosuch\)/]
+    [{ constraints: { nosuch: 'x' } }, /^Expected `routeOptions.constraints` .*\(No strategy registered for constraint key nosuch\)/],
+    [{ constraints: { host: 5 } }, /^Expected `routeOptions.constraints` .*\(Host should be a string or a RegExp\)/]
   ] as const) {
     await t.rejects(boot(routeOptions), { code: 'HEALTHZ_ERR_OPTION_INVALID', message, cause: Error })
   }
