@@ -49,9 +49,10 @@ export function expected (site: Site, { method, target, operator }: Request): Ex
   const path = target.replace(/^https?:\/\/[^/?#]*/, '').replace(/[?#].*/s, '')
   const query = new URLSearchParams(/\?.*/s.exec(target)?.[0])
   const segments = path.split('/').slice(1).map(decode)
+  const routed = site.methods.includes(method) && method !== 'OPTIONS'
   // A method that no route is for was looked at first, in the older versions of Fastify 5.
-  if (segments.includes(null)) return others(400, 404)
-  if (!site.methods.includes(method) || method === 'OPTIONS') return APP_404
+  if (segments.includes(null)) return routed ? others(400) : others(400, 404)
+  if (!routed) return APP_404
 
   const reads = method === 'GET' || method === 'HEAD'
   const allowed = site.details === 'everybody' || (site.details === 'who says so' && operator)
