@@ -4,7 +4,8 @@
 //   npm run build && npx fastify start --options --log-level info --close-grace-delay 15000 dist/examples/fastify-cli.js
 //
 // which listens on port 3000, and end it with `kill` and the `pid` of its log lines: it drains for 5 s (DRAIN_MS), closes,
-// and exits with 0. fastify-cli kills the process after `--close-grace-delay`, half a second unless you set it. The drain must be over within Fastify's `pluginTimeout`, too.
+// and exits with 0. fastify-cli kills the process after `--close-grace-delay`, half a second unless you set it. The drain
+// must be over within Fastify's `pluginTimeout`, too.
 import type { FastifyInstance } from 'fastify'
 import healthz from 'fastify-healthz'
 
