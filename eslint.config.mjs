@@ -1,30 +1,28 @@
 import neostandard from 'neostandard'
 
-// The rooms of `lib/` from top to bottom: a file or a folder imports only what stands below it.
-const ORDER = [
-  'index', 'plugin', 'listener', 'routes', 'quiet-logger', 'details', 'decorator', 'shutdown', 'options', 'specifier', 'events', 'log',
-  'problem', 'context', 'connections', 'check-options', 'route-options',
-  'registry', 'probe', 'lifecycle', 'verdict', 'check', 'news', 'run', 'turn', 'result',
-  'time', 'refusal', 'errors'
-]
-// What is loaded without the plugin. The plugin doesn't import it, and it imports only what stands at the bottom.
-const APART = ['checks', 'prometheus', 'probe-cli']
-const BOTTOM = ['time', 'refusal', 'errors']
-
-const KNOW_NOTHING_OF_FASTIFY = ['registry', 'probe', 'lifecycle', 'verdict', 'check', 'news', 'run', 'turn', 'result']
+// The layers of `lib/` from top to bottom, files and directories by name. One imports only what is below it; those of one
+// layer don't import each other. At the bottom are the other files of `lib/`, which everything may import.
+const LAYERS = [['index'], ['plugin'], ['api', 'check-context', 'http', 'shutdown', 'watchdog'], ['telemetry'], ['options'], ['engine']]
+// Entry points that are loaded without the plugin: they import the bottom alone.
+const APART = ['checks', 'probe-cli']
 
 const ONE_WAY = 'Imports run one way, from index down to errors: see eslint.config.mjs.'
-const restrict = (...patterns) => ({ 'no-restricted-imports': ['error', { patterns }] })
+const NO_FASTIFY = { regex: '^@?fastify|^(?:\\.\\./)+types/(?!(?:wire|healthz)\\.)', message: 'The engine knows nothing of Fastify.' }
 
-function imports (room, below) {
-  const allowed = `(?:${[room, ...below].join('|')})[./]`
-  const fastify = KNOW_NOTHING_OF_FASTIFY.includes(room)
-    ? [{ regex: '^@?fastify|^\\.\\./types/(?!(?:wire|healthz)\\.)', message: `${room} knows nothing of Fastify.` }]
-    : []
-  return [
-    { files: [`lib/${room}.ts`], rules: restrict({ regex: `^\\./(?!${allowed})`, message: ONE_WAY }, ...fastify) },
-    { files: [`lib/${room}/**`], rules: restrict({ regex: `^\\.\\./(?!\\.\\.|${allowed})`, message: ONE_WAY }, ...fastify) }
-  ]
+const restrict = (...patterns) => ({ 'no-restricted-imports': ['error', { patterns }] })
+/** Imports of one of the names; `from` is the way to `lib/`. */
+const importing = (from, names) => ({ regex: `^${from.replaceAll('.', '\\.')}(?:${names.join('|')})[./]`, message: ONE_WAY })
+const names = [...LAYERS.flat(), ...APART]
+
+function imports (layer, place) {
+  const below = LAYERS.slice(place + 1).flat()
+  return layer.flatMap(name => {
+    const others = names.filter(other => other !== name && !below.includes(other))
+    return [
+      { files: [`lib/${name}.ts`], rules: restrict(importing('./', others)) },
+      { files: [`lib/${name}/**`], rules: restrict(importing('../', others), ...(name === 'engine' ? [NO_FASTIFY] : [])) }
+    ]
+  })
 }
 
 export default [
@@ -32,8 +30,7 @@ export default [
   { files: ['lib/**', 'types/**', 'scripts/**', 'bench/**'], rules: { '@stylistic/max-len': ['error', { code: 140 }] } },
   // A TypeBox schema and its type share a name.
   { files: ['types/wire.ts'], rules: { '@typescript-eslint/no-redeclare': 'off' } },
-  // A file that has no place in the order yet.
-  { files: ['lib/**'], rules: restrict({ regex: '^\\.', message: ONE_WAY }) },
-  ...ORDER.flatMap((room, place) => imports(room, ORDER.slice(place + 1))),
-  ...APART.flatMap(room => imports(room, BOTTOM))
+  { files: ['lib/*.ts'], rules: restrict(importing('./', names)) },
+  ...LAYERS.flatMap(imports),
+  ...imports(APART, LAYERS.length)
 ]

@@ -8,6 +8,8 @@ const plugins = {
       for (const name of ['live', 'ready', 'startup']) scope.get(`/healthz/${name}`, async () => ({ status: 200, title: 'OK' }))
     })
   }, { fastify: '5.x' })),
+  port: app => app.register(require(process.env.BENCH_PLUGIN ?? 'fastify-healthz'), { listen: { port: 0 } }),
+  thread: app => app.register(require(process.env.BENCH_PLUGIN ?? 'fastify-healthz'), { listen: { port: 0, thread: true } }),
   healthz: app => app.register(require(process.env.BENCH_PLUGIN ?? 'fastify-healthz')),
   'under-pressure': app => app.register(require('@fastify/under-pressure'), { exposeStatusRoute: true })
 }

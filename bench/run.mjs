@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { moveToLoadCore } from './cores.mjs'
+import { simulateFleets } from './fleet-simulation/run.mjs'
 import { install } from './install.mjs'
 import { bestTool } from './load/load.mjs'
 import { readOptions, USAGE } from './options.mjs'
@@ -15,19 +16,21 @@ import * as loading from './sections/loading.mjs'
 import * as memory from './sections/memory.mjs'
 import * as ordinary from './sections/ordinary.mjs'
 import * as probes from './sections/probes.mjs'
+import * as thread from './sections/thread.mjs'
 import { randomOf } from './statistics.mjs'
 
-const SECTIONS = [probes, ordinary, checks, crowd, loading, memory]
+const SECTIONS = [probes, ordinary, checks, crowd, loading, memory, thread]
 
 const path = name => fileURLToPath(new URL(`../${name}`, import.meta.url))
 
 const options = readOptions(process.argv.slice(2))
+const say = message => console.error(`${new Date().toISOString().slice(11, 19)} ${message}`)
 if (options.help) console.log(USAGE)
+else if (options.fleet) await simulateFleets({ ...options.fleet, say })
 else await bench(options)
 
 async function bench (options) {
   const { tool = bestTool() } = options
-  const say = message => console.error(`${new Date().toISOString().slice(11, 19)} ${message}`)
   if (options.install) {
     say('packing and installing')
     install()

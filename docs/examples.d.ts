@@ -15,6 +15,7 @@ declare const diskFree: typeof import('fastify-healthz/checks').diskFree
 declare const eventLoopDelay: typeof import('fastify-healthz/checks').eventLoopDelay
 declare const eventLoopUtilization: typeof import('fastify-healthz/checks').eventLoopUtilization
 declare const heapUsed: typeof import('fastify-healthz/checks').heapUsed
+declare const heartbeat: typeof import('fastify-healthz/checks').heartbeat
 declare const http: typeof import('fastify-healthz/checks').http
 declare const mqtt: typeof import('fastify-healthz/checks').mqtt
 declare const mysql: typeof import('fastify-healthz/checks').mysql
@@ -24,6 +25,11 @@ declare const redis: typeof import('fastify-healthz/checks').redis
 declare const rss: typeof import('fastify-healthz/checks').rss
 declare const tcp: typeof import('fastify-healthz/checks').tcp
 declare const HealthError: typeof import('fastify-healthz').HealthError
+
+declare const createApp: typeof import('../examples/nest/healthz.js').createApp
+declare const HealthCheck: typeof import('../examples/nest/healthz.js').HealthCheck
+/** A module of Nest. */
+declare class WorkerModule {}
 
 declare const database: Check
 declare const cache: Check & { isWarm: boolean }
@@ -42,6 +48,10 @@ declare function pingCache (): Promise<void>
 declare function askSearch (): Promise<void>
 declare function askLicenseServer (): Promise<void>
 declare function checkEverything (): Promise<void>
+declare function finish (): Promise<void>
+declare function nextJob (options: { timeout: number }): Promise<{ run (): Promise<void> } | undefined>
+declare function runJob (job: unknown): Promise<void>
+declare function batches (): AsyncIterable<object>
 declare function payments (): Promise<void>
 declare function unreachable (cause: unknown): never
 declare function isAuthenticated (request: FastifyRequest): boolean
@@ -51,3 +61,15 @@ declare const PAYMENTS_URL: string
 declare module '@godaddy/terminus'
 declare module 'fastify-healthcheck'
 declare module 'lightship'
+declare module 'bullmq' {
+  export class Worker {
+    constructor (queue: string, run: (job: object) => Promise<unknown>, options: { connection: object })
+    on (event: 'error', listener: (error: Error) => void): this
+    close (): Promise<void>
+  }
+}
+declare module '@opentelemetry/instrumentation-http' {
+  export class HttpInstrumentation {
+    constructor (options: { ignoreIncomingRequestHook (request: import('node:http').IncomingMessage): boolean })
+  }
+}

@@ -42,7 +42,8 @@ app.register(healthz, {
     }
   },
   noLog: true,
-  shutdown: true
+  // The default, which in a terminal is 0.
+  shutdown: { delay: 5000 }
 })
 
 app.post('/database/down', async () => {

@@ -1,13 +1,13 @@
-// A service that tells Prometheus how its probes and checks are. Run it with
+// A service that exports its probe and check metrics to Prometheus. Run it with
 //
 //   npm run build && node dist/examples/metrics.js
 //
-// and ask
+// and call
 //
 //   curl localhost:8080/healthz/ready
 //   curl localhost:8080/metrics | grep healthz_
 //
-// A scrape reads the last results: it shows nothing of a check before somebody, such as the kubelet, has asked for it.
+// A scrape reads the last results: a check has no samples before somebody, such as the kubelet, has called its probe.
 import Fastify from 'fastify'
 import healthz, { HealthError } from 'fastify-healthz'
 import prometheus from 'fastify-healthz/prometheus'
@@ -26,9 +26,10 @@ app.register(healthz, {
   noLog: true,
   shutdown: true
 })
-app.register(prometheus)
+// The option can be left out where only one client is installed. This project has two, for its tests.
+app.register(prometheus, { register })
 
-// With fastify-metrics this route is there already.
+// fastify-metrics adds this route.
 app.get('/metrics', async (_request, reply) => {
   reply.type(register.contentType)
   return register.metrics()

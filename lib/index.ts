@@ -25,24 +25,32 @@ declare namespace healthz {
   export type Checks = check.Checks
   export type CheckWithOptions = check.CheckWithOptions
   export type CheckChange = decorator.CheckChange
+  export type CheckData = wire.CheckData
   export type CheckOutcome = decorator.CheckOutcome
   export type CheckReport = wire.CheckReport
   export type CheckRun = decorator.CheckRun
+  export type DrainEnd = decorator.DrainEnd
   export type Healthz = decorator.Healthz
   export type HealthzChange = decorator.HealthzChange
   export type HealthzErrorCode = errors.HealthzErrorCode
+  export type HealthzLogger = options.HealthzLogger
   export type HealthzOptions = options.HealthzOptions
+  export type Hold = wire.Hold
   export type ListenOptions = options.ListenOptions
+  export type LoopBlock = decorator.LoopBlock
+  export type ProbeAbort = decorator.ProbeAbort
   export type ProbeChange = decorator.ProbeChange
   export type ProbeResult = decorator.ProbeResult
   export type ProbeRouteConfig = fastify.ProbeRouteConfig
   export type ProbeRouteOptions = options.ProbeRouteOptions
   export type ProbeSnapshot = decorator.ProbeSnapshot
   export type Problem = wire.Problem
+  export type Release = decorator.Release
   export type ShutdownOptions = options.ShutdownOptions
   export type ShutdownSignal = options.ShutdownSignal
   export type State = decorator.State
   export type StateChange = decorator.StateChange
+  export type ThreadOptions = options.ThreadOptions
   export { healthz, healthz as default, HealthError }
 }
 

@@ -1,92 +1,148 @@
+import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, RegisterOptions } from 'fastify'
 import type { Check } from '../types/check.js'
 import type { HealthzOptions } from '../types/options.js'
-import type { CheckSettings } from './check-options.js'
-import { CheckRunner } from './check.js'
-import { Connections } from './connections.js'
-import { Context } from './context.js'
-import { Decorator } from './decorator.js'
-import { Details } from './details.js'
+import type { CheckPlan } from './engine/transitions.js'
+import { CheckRunner } from './engine/check.js'
+import { Connections } from './shutdown/connections.js'
+import { Context } from './check-context.js'
+import { HealthzApi, type HealthzParts } from './api.js'
+import { Aborts } from './http/aborts.js'
+import { VerboseAccess } from './http/verbose.js'
 import { healthzError } from './errors.js'
-import { Events } from './events.js'
-import { Lifecycle } from './lifecycle.js'
-import { Listener } from './listener.js'
-import { HealthzLog } from './log.js'
-import { readOptions, type Settings } from './options.js'
-import { Probe } from './probe.js'
-import { Registry } from './registry.js'
-import { routes } from './routes.js'
-import { closeOnSignal, sharedSignals } from './shutdown.js'
-import { loadCheck } from './specifier.js'
-import { systemTime } from './time.js'
+import { Events } from './telemetry/events.js'
+import { Holds } from './engine/holds.js'
+import { Lifecycle } from './engine/lifecycle.js'
+import { type Bind, listenItself, ProbeServer } from './http/probe-server.js'
+import { HealthzLog } from './telemetry/log.js'
+import { readOptions, type Settings } from './options/plugin-options.js'
+import { policyOf } from './options/probe-policies.js'
+import { Probe } from './engine/probe.js'
+import { Registry } from './engine/registry.js'
+import { routes } from './http/routes.js'
+import { closeOnSignal, warnOfSignals } from './shutdown/signals.js'
+import { loadCheck } from './options/load-check.js'
+import { systemTime } from './clock.js'
+import type { Watchdog } from './watchdog/watchdog.js'
+import { openWatchdog } from './watchdog/open.js'
 
-/** Options → registry → routes → lifecycle → decorator. */
+/** Wires one registration: options → engine → API → hooks → separate server → checks → routes. */
 export async function plugin (fastify: FastifyInstance, options: HealthzOptions): Promise<void> {
   if (fastify.hasDecorator('healthz')) throw healthzError('HEALTHZ_ERR_ALREADY_REGISTERED')
-  const settings = readOptions(options)
-  const { prefix, noLog, timeout, routeOptions, listen, shutdown } = settings
+  const settings = readOptions(options, fastify)
+  const { prefix, noLog, timeout, routeOptions, listen, shutdown, drainDelay } = settings
   const time = systemTime
-  const log = new HealthzLog(fastify.log)
+  const logger = settings.logger ?? fastify.log
+  const log = new HealthzLog(logger, settings.logger !== undefined)
   const events = new Events(fastify, log, time)
   const connections = Connections.of(fastify)
+  let watchdog: Watchdog | undefined
+  const holds = new Holds(time, settings.closeTimeout, log)
+  const { restarted = false } = fastify as { restarted?: boolean }
   const lifecycle = new Lifecycle(time, {
-    stateChanged: (from, to, lastedMs) => events.stateChanged(from, to, lastedMs),
+    stateChanged (from, to, lastedMs) {
+      watchdog?.stateChanged(to)
+      events.stateChanged(from, to, lastedMs)
+    },
+    served: bootMs => log.served(bootMs),
     drainBegan (delay, signal) {
       log.drainBegan(delay, signal)
       connections.endAfterAnswer()
     },
     drainEnded (lastedMs) {
-      log.drainEnded(lastedMs)
+      events.drainEnded({ lastedMs, newConnections: connections.arrived })
       connections.endSessions()
     }
-  })
-  const probes = settings.probes.map(({ name, path }) => new Probe(name, path, lifecycle, events, time))
+  }, holds, restarted ? time.now() : 0)
+  const probes = settings.probes.map(({ name, path }) => new Probe(name, path, policyOf(name), lifecycle, events, time))
   const registry = new Registry(probes, settings.off)
-  const build = (probe: Probe, { check, name, timeout, critical, maxAge, interval }: CheckSettings<Check>) => new CheckRunner(
-    // Every property by its name, so that all plans are of one shape: spread, one among 1,000 costs nearly three times.
-    { probe: probe.name, name, timeout, critical, maxAge, interval },
-    run => Reflect.apply(check, fastify, [new Context(fastify, probe.name, name, timeout, run)]),
-    events,
-    time
+  const createRunner = (plan: CheckPlan, check: Check) => new CheckRunner(
+    plan, run => Reflect.apply(check, fastify, [new Context(fastify, plan, run)]), events, time
   )
-  let listener: Listener | undefined
-  // Before anything is waited for, so that a second registration finds it.
-  fastify.decorate('healthz', new Decorator(registry, lifecycle, events, timeout, build, () => listener?.address ?? null))
+  const parts: HealthzParts = { registry, lifecycle, holds, events, timeout, drainDelay, createRunner }
+  // Before anything is awaited, so that a second registration finds it.
+  fastify.decorate('healthz', new HealthzApi(parts))
+  let probeServer: ProbeServer | undefined
 
-  fastify.addHook('onReady', async () => {
-    registry.start()
-    if (listen === undefined) lifecycle.serve()
-    for (const signal of sharedSignals(shutdown?.signals ?? [])) log.signalShared(signal)
-  })
-  // On a port of their own probes are asked while no traffic can come yet.
-  fastify.addHook('onListen', async () => { if (listen !== undefined) lifecycle.serve() })
   let leave: (() => void) | undefined
-  fastify.addHook('preClose', async () => {
+  let closing = false
+  const begin = () => {
     lifecycle.close()
     registry.stop()
     connections.endAll()
-    // Called when every `onClose` hook has run, those after ours included.
-    fastify.close(() => {
-      listener?.close()
-      leave?.()
+  }
+  const end = () => {
+    probeServer?.close()
+    leave?.()
+  }
+
+  fastify.addHook('onReady', async () => {
+    registry.start()
+    const serves = listen === undefined || listen.serving === 'onReady'
+    if (serves) lifecycle.serve()
+    probeServer?.ready()
+    if (serves) probeServer?.take()
+    if (shutdown !== undefined) warnOfSignals(shutdown.signals, log)
+    // `onClose` hooks run in reverse order. One that is added here runs first, before Fastify's own, which runs the
+    // `preClose` hooks and closes the server. A callback passed to `close` is called after all of them. Passed any later,
+    // it would make avvio forget the error of a `preClose` hook.
+    fastify.addHook('onClose', async () => {
+      closing = true
+      begin()
+      fastify.close(end)
+      await holds.released()
     })
   })
+  // The separate port responds to probes before the app can receive requests.
+  fastify.addHook('onListen', async () => {
+    connections.listening()
+    if (listen !== undefined) lifecycle.serve()
+    probeServer?.take()
+  })
   fastify.addHook('onClose', async () => {
+    // The app was never ready.
+    if (!closing) {
+      begin()
+      await holds.released()
+      end()
+    }
     connections.forget()
     lifecycle.closed()
   })
 
-  if (shutdown !== undefined) leave = closeOnSignal({ ...shutdown, app: fastify, lifecycle, log })
+  if (shutdown !== undefined) leave = closeOnSignal(fastify, shutdown, { lifecycle, holds, logger, log })
 
-  const served = { probes, root: prefix, noLog, details: new Details(settings.details, timeout, time, log), routeOptions }
-  try {
-    if (listen !== undefined) listener = await Listener.open(fastify, listen, served, log)
-    await loadChecks(fastify, settings, (name, check) => {
-      const probe = registry.get(name)
-      registry.add(probe, build(probe, check))
+  const served = {
+    probes,
+    root: prefix,
+    noLog,
+    verbose: new VerboseAccess(settings.details, timeout, time, log, lifecycle, holds),
+    aborts: new Aborts(lifecycle, events, time),
+    probed: (request: IncomingMessage) => connections.probed(request),
+    routeOptions
+  }
+  /** Makes the server of the separate port listen, by the watchdog's thread where that is wanted and possible. */
+  const bind: Bind = async (server, listen) => {
+    const { port, host, thread } = listen
+    if (thread === undefined) return listenItself(server, listen)
+    const alive = probes.filter(({ survivesBlocks }) => survivesBlocks).map(({ path }) => path)
+    const opened = await openWatchdog(server, { port, host, timeout, alive, ...thread }, {
+      blocked: (blockedMs, stack) => events.loopBlocked(blockedMs, stack),
+      died (error) {
+        log.threadDied(error)
+        watchdog = undefined
+      },
+      unavailable: error => log.noThread(error)
     })
+    watchdog = opened
+    opened?.stateChanged(lifecycle.state)
+    return opened ?? listenItself(server, listen)
+  }
+  try {
+    if (listen !== undefined) probeServer = parts.probeServer = await ProbeServer.open(fastify, listen, served, log, bind)
+    await loadChecks(fastify, settings, (plan, check) => registry.get(plan.probe).add(createRunner(plan, check)))
   } catch (error) {
-    listener?.close()
+    probeServer?.close()
     leave?.()
     throw error
   }
@@ -95,7 +151,7 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
     const { logLevel, logSerializers } = options as RegisterOptions
     fastify.register(routes, {
       ...served,
-      // Fastify takes these two for every plugin, but hands them on only to one with a scope of its own.
+      // Fastify accepts these two for every plugin, but applies them only to one with its own scope.
       ...(logLevel !== undefined && { logLevel }),
       ...(logSerializers !== undefined && { logSerializers })
     })
@@ -103,15 +159,14 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
 }
 
 async function loadChecks (
-  fastify: FastifyInstance, { probes, importer }: Settings, add: (probe: string, check: CheckSettings<Check>) => void
+  fastify: FastifyInstance, { probes, importer }: Settings, add: (plan: CheckPlan, check: Check) => void
 ): Promise<void> {
-  // Fastify gives up a plugin after `pluginTimeout`, with an error that doesn't say why; we say it before.
+  // Fastify fails a plugin after `pluginTimeout` without naming the cause. Ours does, so it comes first.
   const timeout = Math.ceil(fastify.initialConfig.pluginTimeout! * 0.9)
-  await Promise.all(probes.map(async ({ name, checks }) => {
-    const loaded = await Promise.all(checks.map(async settings => {
-      const { check, option } = settings
-      return { ...settings, check: typeof check === 'string' ? await loadCheck(check, option, importer, timeout) : check }
+  await Promise.all(probes.map(async ({ checks }) => {
+    const loaded = await Promise.all(checks.map(({ check, option }) => {
+      return typeof check === 'string' ? loadCheck(check, option, importer, timeout) : check
     }))
-    for (const check of loaded) add(name, check)
+    checks.forEach((plan, i) => add(plan, loaded[i]!))
   }))
 }

@@ -1,7 +1,7 @@
-// Builds `dist/`: what is published (dist/lib, dist/types) and the examples.
+// Builds `dist/`: the package (dist/lib, dist/types) and the examples.
 //
-// The schemas of the wire are written down with TypeBox in `types/wire.ts`. Loading TypeBox takes as long as loading
-// Fastify, so what ships carries the same schemas as plain JSON Schema, and their types as plain types.
+// `types/wire.ts` defines the response bodies with TypeBox. Loading TypeBox takes as long as loading Fastify, so the package
+// contains the schemas as plain JSON Schema and the types as plain types.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'

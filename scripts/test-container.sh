@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the image of examples/docker by its Dockerfile, and runs test/container.test.ts on it, with podman.
+# Builds the image of examples/docker with podman, and runs test/e2e/container.test.ts on it.
 #
-# Nothing of it meets the rest of the machine: mounts, processes and the tests' ports are in namespaces of their own, which
-# end with all that is in them; images and what podman keeps of containers are in a temporary folder.
+# Isolated from the rest of the machine: mounts, processes and ports are in separate namespaces, which end with everything
+# in them. Images and the state of podman are in a temporary directory.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,11 +13,11 @@ lack () {
 for tool in podman crun unshare ip; do
   command -v $tool >/dev/null || lack "$tool. Debian has it in one of the packages podman, crun, util-linux and iproute2."
 done
-((EUID == 0)) || lack 'to be run as root, which may make namespaces.'
+((EUID == 0)) || lack 'to be run as root, to create namespaces.'
 
 dir=$(mktemp -d) namespaces=
 cleanup () {
-  # Whoever still runs there would go on without us.
+  # Processes in the namespaces would keep running.
   if [[ -n $namespaces ]]; then kill -KILL "$namespaces" 2>/dev/null || true; wait; fi
   rm -rf "$dir"
 }
@@ -28,13 +28,13 @@ cat >"$dir/containers.conf" <<'END'
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 [containers]
-# To have cgroups and higher limits takes rights that a sandbox doesn't give.
+# A sandbox doesn't permit cgroups and higher limits.
 cgroups = "disabled"
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 END
 export CONTAINERS_CONF=$dir/containers.conf
 
-# Runs a command in namespaces of its own, where podman keeps in $dir what it keeps on the machine otherwise.
+# Runs a command in separate namespaces, where the state of podman is in $dir.
 apart () {
   STATE=$dir/state unshare --mount --pid --fork --kill-child --mount-proc bash -euc '
     for folder in /var/lib/containers /run/containers /run/libpod /run/crun /dev/shm; do
@@ -45,13 +45,12 @@ apart () {
     "$@"
     exit' apart "$@" &
   namespaces=$!
-  # Unlike a command in the foreground, it lets a signal through.
+  # Unlike a command in the foreground, `wait` is interrupted by a signal.
   wait "$namespaces"
   namespaces=
 }
 
-# In place of `node:*-slim`, as no image needs to be pulled for it: Node, npm and a shell of this machine, with the
-# libraries that they load.
+# Replaces `node:*-slim`, so that no image is pulled: Node.js, npm and a shell of this machine, with their libraries.
 base () {
   local root=$dir/base file cafile
   mkdir -p "$root"/{etc,root,usr/bin,usr/local/{bin,etc,lib/node_modules}}
@@ -65,7 +64,7 @@ base () {
   for file in $(ldd "$root"/usr/bin/* "$root/usr/local/bin/node" | grep -oE '[[:blank:]]/[^ ]+' | sort -u); do
     cp -L --parents "$file" "$root"
   done
-  # The registry is asked as this machine asks it.
+  # Uses the registry of this machine.
   cafile=$(npm config get cafile)
   if [[ $cafile != null ]]; then
     cp "$cafile" "$root/usr/local/etc/ca.pem"
@@ -75,8 +74,7 @@ base () {
   tar -c -C "$root" -f "$root.tar" .
 }
 
-# A copy of the example that asks for the package as it is packed here, which no registry has, and for the rest in the
-# versions that this project has.
+# A copy of the example that depends on the packed package, and on all others in the versions of this project.
 context () {
   mkdir -p "$dir/packages"
   cp -r examples/docker "$dir/app"
@@ -89,8 +87,7 @@ version=$(node -p 'process.versions.node.split(".")[0]')
 base
 apart podman import --quiet --change ENV=PATH=/usr/local/bin:/usr/bin "$dir/base.tar" "docker.io/library/node:$version-slim"
 context
-# HEALTHCHECK is lost in podman's own format. `chroot` needs no cgroups for RUN. From /app, /packages is where the copy of
-# package.json looks for the package.
+# The OCI format has no HEALTHCHECK. `chroot` needs no cgroups for RUN. package.json of the copy refers to /packages.
 apart podman build --format docker --pull=never --build-arg "NODE_VERSION=$version" --isolation chroot --network host \
   --volume "$dir/packages:/packages:ro" --layers=false --tag localhost/orders "$dir/app"
-apart unshare --net sh -c 'ip link set lo up && tap --disable-coverage --timeout=240 test/container.test.ts'
+apart unshare --net sh -c 'ip link set lo up && tap --disable-coverage --timeout=240 test/e2e/container.test.ts'

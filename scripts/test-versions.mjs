@@ -1,10 +1,10 @@
-// Runs the tests with other versions of Node and Fastify, each in a copy of the project with its own `node_modules`:
+// Runs the unit and integration tests with other versions of Node and Fastify, each in a copy of the project with its own `node_modules`:
 //
-//   npm run test:versions                              all of them
-//   npm run test:versions -- 24/5 22/6                 these two
-//   npm run test:versions -- 22/6 test/routes.test.ts  these tests
+//   npm run test:versions                                        all versions
+//   npm run test:versions -- 24/5 22/6                           two of them
+//   npm run test:versions -- 22/6 test/unit/http/routes.test.ts  a single test
 //
-// What they say goes to stdout as it comes. The last lines tell how each ended.
+// The output of the tests goes to stdout. The last lines are the results by version.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,15 +14,15 @@ import { fileURLToPath } from 'node:url'
 const FASTIFY = { 5: '^5.0.0', '5.0': '5.0.0', 6: '^6.0.0-0' }
 const VERSIONS = ['20/5', '22/5', '24/5', '26/5', '22/5.0', '22/6', '26/6']
 
-// What takes minutes, or is about the project's own files, and tells nothing of versions.
-const LEFT_OUT = ['bench', 'container', 'docs', 'github', 'manifests', 'rolling', 'soak'].map(name => `--exclude=test/${name}.test.ts`)
+// The other tiers don't depend on the versions, or need minutes or services.
+const TIERS = ['--jobs=3', 'test/unit/**/*.test.ts', 'test/integration/**/*.test.ts']
 
 const project = fileURLToPath(new URL('..', import.meta.url))
 const args = process.argv.slice(2)
 const chosen = args.filter(arg => /^\d+\/[\d.]+$/.test(arg))
 const tests = args.filter(arg => !chosen.includes(arg))
 const unknown = chosen.filter(version => !VERSIONS.includes(version))
-if (unknown.length > 0) throw new Error(`There is no ${unknown.join(', ')}, only ${VERSIONS.join(', ')}`)
+if (unknown.length > 0) throw new Error(`Unknown version ${unknown.join(', ')}: expected one of ${VERSIONS.join(', ')}`)
 
 const ends = []
 for (const version of chosen.length > 0 ? chosen : VERSIONS) {
@@ -40,19 +40,19 @@ function test (node, fastify) {
   const copy = mkdtempSync(join(tmpdir(), 'fastify-healthz-versions-'))
   const bin = join(copy, 'node_modules/.bin')
   try {
-    // With what isn't committed yet, and with `dist/` as it ships, built beside the newest Fastify 5.
+    // Includes uncommitted files, and `dist/` as published, built with the newest Fastify 5.
     const list = ['ls-files', '-z', '--cached', '--others', '--exclude-standard']
     const files = execFileSync('git', list, { cwd: project, encoding: 'utf8' }).split('\0').filter(Boolean)
     for (const file of ['dist', ...files]) {
       if (existsSync(join(project, file))) cpSync(join(project, file), join(copy, file), { recursive: true })
     }
-    // The package `node` brings the binary. An alpha is in nobody's range of peers.
+    // The package `node` contains the binary. `--legacy-peer-deps`: no plugin has an alpha of Fastify in its range.
     execFileSync('npm', [
       'install', '--no-save', '--no-audit', '--prefer-offline', '--legacy-peer-deps', '--loglevel=error',
       `node@${node}`, `fastify@${FASTIFY[fastify]}`
     ], { cwd: copy, stdio: 'inherit' })
     const env = { ...process.env, PATH: bin + delimiter + process.env.PATH }
-    const what = tests.length > 0 ? tests : LEFT_OUT
+    const what = tests.length > 0 ? tests : TIERS
     const { status } = spawnSync('tap', ['--disable-coverage', ...what], { cwd: copy, stdio: 'inherit', env })
     const print = script => execFileSync(join(bin, 'node'), ['--print', script], { cwd: copy, encoding: 'utf8' }).trim()
     return { passed: status === 0, node: print('process.versions.node'), fastify: print("require('fastify/package.json').version") }

@@ -1,4 +1,4 @@
-/** The codes of the errors with which the plugin refuses to boot, and those of `app.healthz`. */
+/** The codes of the errors that make registration fail, and of those that `app.healthz` throws. */
 export type HealthzErrorCode =
   | 'HEALTHZ_ERR_ALREADY_REGISTERED'
   | 'HEALTHZ_ERR_CHECK_EXISTS'
@@ -7,6 +7,8 @@ export type HealthzErrorCode =
   | 'HEALTHZ_ERR_CHECK_LOAD_TIMEOUT'
   | 'HEALTHZ_ERR_LISTEN'
   | 'HEALTHZ_ERR_METRIC_EXISTS'
+  | 'HEALTHZ_ERR_METRICS_CLIENT_AMBIGUOUS'
+  | 'HEALTHZ_ERR_METRICS_CLIENT_MISSING'
   | 'HEALTHZ_ERR_OPTION_INVALID'
   | 'HEALTHZ_ERR_OPTION_UNKNOWN'
   | 'HEALTHZ_ERR_PROBE_OFF'

@@ -1,8 +1,8 @@
 import type { Healthz } from './healthz.js'
 
-/** `request.routeOptions.config.healthz` on the routes of a probe: what an app's own hooks look at to let probes by. */
+/** `request.routeOptions.config.healthz` on the routes of a probe, for hooks of the app that exempt probes. */
 export interface ProbeRouteConfig {
-  /** The name of the probe, e.g. `ready`. */
+  /** The name of the probe, such as `ready`. */
   readonly probe: string
 }
 

@@ -1,22 +1,22 @@
 import type { AddressInfo } from 'node:net'
 import type { Check, CheckOptions } from './check.js'
-import type { CheckReport, Problem } from './wire.js'
+import type { CheckData, CheckReport, Hold, Problem } from './wire.js'
 
 /**
- * Where the app is between its boot and its end. It is `serving` once it is ready (with a port of the probes' own, once
- * it listens), `draining` from a drain or the beginning of its close, `closed` when its server has closed.
+ * The state of the app: `serving` once it is ready (with a separate port, by its option `serving`), `draining` from `drain()` on,
+ * `closing` from `app.close()` on, and `closed` when its server has closed.
  */
-export type State = 'starting' | 'serving' | 'draining' | 'closed'
+export type State = 'starting' | 'serving' | 'draining' | 'closing' | 'closed'
 
-/** The outcome of a check: `warn` is the failure of one that isn't critical. */
+/** The outcome of a check. `warn` is a failure that `failureThreshold` tolerates, or of a check that isn't critical. */
 export type CheckOutcome = CheckReport['status']
 
 interface Change<From, To = From> {
   readonly from: From
   readonly to: To
-  /** When it changed, in ms since the epoch. */
+  /** Time of the change, in ms since the epoch. */
   readonly at: number
-  /** How long it had been `from`, in ms. */
+  /** Duration of `from`, in ms. */
   readonly lastedMs: number
 }
 
@@ -25,17 +25,17 @@ export interface CheckChange extends Change<CheckOutcome | 'unknown', CheckOutco
   readonly kind: 'check'
   readonly probe: string
   readonly check: string
-  /** What is wrong, in words that may be shown to anybody. */
+  /** The reason of a failure, in public words. */
   readonly title?: string
-  /** What the check threw. It may hold secrets. */
+  /** The error that the check threw. It may hold secrets. */
   readonly error?: unknown
 }
 
-/** The answer of a probe changed; known when somebody asks it. */
+/** The outcome of a probe changed. This is only noticed when the probe is called. */
 export interface ProbeChange extends Change<'pass' | 'fail' | 'unknown', 'pass' | 'fail'> {
   readonly kind: 'probe'
   readonly probe: string
-  /** The title of a probe that fails. */
+  /** The title of a failing probe. */
   readonly title?: string
 }
 
@@ -44,66 +44,131 @@ export interface StateChange extends Change<State> {
   readonly kind: 'state'
 }
 
-/** What a listener of `onChange` is called with. */
+/** The argument of an `onChange` listener. */
 export type HealthzChange = CheckChange | ProbeChange | StateChange
 
-/** What goes out on the channel `fastify-healthz:check` of `node:diagnostics_channel` for each finished run of a check. */
+/** The message on the `node:diagnostics_channel` `fastify-healthz:check` for each finished run of a check. */
 export interface CheckRun {
-  /** The Fastify instance that the plugin was registered on; the channel is the process's. */
+  /** The Fastify instance that the plugin was registered on. All apps of the process share the channel. */
   readonly app: object
   readonly probe: string
   readonly check: string
   readonly outcome: CheckOutcome
   readonly durationMs: number
-  /** What is wrong, in words that may be shown to anybody. */
+  /** The reason of a failure, in public words. */
   readonly title?: string
-  /** What the check threw. It may hold secrets. */
+  /** The error that the check threw. It may hold secrets. */
   readonly error?: unknown
+  /** The data that the check set, for operators. */
+  readonly data?: CheckData
 }
 
-/** What `run` resolves with: the answer of the probe, and its checks by name. */
-export type ProbeResult = Required<Problem>
+/**
+ * The message on the `node:diagnostics_channel` `fastify-healthz:abort` for each request to a probe whose client hung up
+ * before it was answered. None once the app drains or closes, nor for requests for details.
+ */
+export interface ProbeAbort {
+  /** The Fastify instance that the plugin was registered on. All apps of the process share the channel. */
+  readonly app: object
+  readonly probe: string
+  /** How long the request had been waiting for its checks, in ms. */
+  readonly waitedMs: number
+  /** The names of the checks that it was waiting for. */
+  readonly checks: readonly string[]
+}
 
-/** What is known of a probe without running anything. */
+/** The result of `run`: the response of the probe, with its checks by name. */
+export type ProbeResult = Required<Pick<Problem, 'status' | 'title' | 'checks'>>
+
+/** The last known results of a probe. */
 export interface ProbeSnapshot {
-  /** The outcome when it was last asked. */
+  /** The outcome of its last call. */
   readonly outcome: 'pass' | 'fail' | 'unknown'
-  /** The last results of its checks by name. One that has not run yet fails with `not checked yet`. */
+  /** The last results of its checks by name. A check that has not run yet fails with `not checked yet`. */
   readonly checks: { readonly [check: string]: CheckReport }
 }
 
-/** `app.healthz`, for every plugin that is registered after this one. */
+/**
+ * The message on the `node:diagnostics_channel` `fastify-healthz:drain` at the end of each drain.
+ */
+export interface DrainEnd {
+  /** The Fastify instance that the plugin was registered on. All apps of the process share the channel. */
+  readonly app: object
+  /** How long it lasted, in ms. */
+  readonly lastedMs: number
+  /** How many connections were opened to the app's port in its last second, apart from those of probers. */
+  readonly newConnections: number
+}
+
+/**
+ * The message on the `node:diagnostics_channel` `fastify-healthz:block` each time the event loop was blocked for a second or
+ * longer, once it turns again. Only with `listen.thread`.
+ */
+export interface LoopBlock {
+  /** The Fastify instance that the plugin was registered on. All apps of the process share the channel. */
+  readonly app: object
+  readonly blockedMs: number
+  /** The stack of what blocked it: functions, files and lines. */
+  readonly stack?: string
+}
+
+/** Releases a hold. Calling it again is a no-op. With `using`, the hold is released at the end of the block. */
+export interface Release {
+  (): void
+  [Symbol.dispose] (): void
+}
+
+/** `app.healthz`, for plugins that are registered after this one. */
 export interface Healthz {
   /**
-   * Adds a check to a probe, before or after the app is ready. The plugin that owns a database adds the check for it.
-   * @returns what takes the check away again; a second call does nothing
+   * Adds a check to a probe, before or after the app is ready. For plugins that own a dependency, such as a database.
+   * @returns a function that removes the check; calling it again is a no-op
    * @throws HEALTHZ_ERR_PROBE_UNKNOWN, HEALTHZ_ERR_PROBE_OFF, HEALTHZ_ERR_CHECK_EXISTS, HEALTHZ_ERR_STARTUP_PASSED,
    * HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
    */
   add (probe: string, name: string, check: Check | (CheckOptions & { readonly check: Check })): () => void
   /**
-   * Runs a probe as a request to it would, and shares the runs of its checks with all who ask.
+   * Runs a probe like a request to it, sharing the runs of its checks with concurrent callers.
    * @throws HEALTHZ_ERR_PROBE_UNKNOWN, HEALTHZ_ERR_PROBE_OFF (it rejects)
    */
   run (probe: string): Promise<ProbeResult>
-  /** The last known results by probe, without running anything. */
+  /** Returns the last known results by probe without running anything. */
   snapshot (): { readonly [probe: string]: ProbeSnapshot }
   readonly state: State
-  /** Where the port of the probes' own listens; `null` without the option `listen`. */
+  /** The address of the separate port; `null` without the option `listen`. */
   readonly address: AddressInfo | null
   /**
-   * Lets the news of the app's end spread before it closes: `ready` fails from now on, `live` passes, requests are
-   * served, and over HTTP/1.1 each answer closes its connection. It doesn't close the app.
-   * @param delay in ms, at least 0. Default: 5000
-   * @returns settles after the delay, or when the app begins to close; a second call gives back the same promise
+   * How long the boot took, in ms: from the start of the process until the app served, or from the registration after a
+   * restart by `@fastify/restartable`. `null` before.
+   */
+  readonly bootMs: number | null
+  /** What is held at the moment, in the order in which it was taken. */
+  readonly holds: readonly Hold[]
+  /** Aborts when a drain or the close starts, for consumers and loops that must not start another job. */
+  readonly drainSignal: AbortSignal
+  /**
+   * Keeps a drain from ending and the app from closing until it is released, for a job that must be finished. The wait
+   * is limited to `shutdown.timeout` (10 s without `shutdown`). Holds may be taken during a drain as well, but not in the
+   * hooks of the close, which don't wait.
+   * @param name for the log and for operators
+   * @throws HEALTHZ_ERR_OPTION_INVALID
+   */
+  hold (name: string): Release
+  /**
+   * Drains the app before it closes: `ready` fails, `live` passes, requests are served, and over HTTP/1.1 each response
+   * closes its connection. It doesn't close the app.
+   * @param delay in ms, at least 0. Default: 5000, whatever `shutdown.delay` is; or 0 under `node --watch` and if stdin is
+   * a terminal, unless `KUBERNETES_SERVICE_HOST` is set; or 0 with `listen.serving: 'onReady'`
+   * @returns a promise that settles after the delay or when the app starts to close, once nothing is held; calling it again
+   * returns the same one
    * @throws HEALTHZ_ERR_OPTION_INVALID (it rejects)
    */
   drain (delay?: number): Promise<void>
   /**
-   * Calls the listener once for each change of a check's outcome, of a probe's, and of the state, in their order.
-   * What it throws, or rejects with, is logged. The same events go out on the channel `fastify-healthz:change` of
-   * `node:diagnostics_channel`, with the Fastify instance as `app`.
-   * @returns what ends it
+   * Calls the listener once for each change of a check's outcome, of a probe's outcome and of the state, in order.
+   * An error that it throws or rejects with is logged. The same events are published on the `node:diagnostics_channel`
+   * `fastify-healthz:change`, with the Fastify instance as `app`.
+   * @returns a function that removes the listener
    * @throws HEALTHZ_ERR_OPTION_INVALID
    */
   onChange (listener: (change: HealthzChange) => unknown): () => void

@@ -1,10 +1,10 @@
-// `app.healthz` and what the app's own hooks see.
+// `app.healthz`, and the route config for hooks of the app.
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import { expect, test } from 'tstyche'
 import type {
-  Check, CheckChange, Healthz, HealthzChange, HealthzErrorCode, ProbeChange, ProbeResult, ProbeRouteConfig, ProbeSnapshot, Problem, State,
-  StateChange
+  Check, CheckChange, CheckData, CheckRun, DrainEnd, Healthz, HealthzChange, HealthzErrorCode, Hold, LoopBlock, ProbeChange, ProbeResult,
+  ProbeRouteConfig, ProbeSnapshot, Problem, Release, State, StateChange
 } from '../lib/index.js'
 
 const app = Fastify()
@@ -26,11 +26,27 @@ test('add', () => {
 test('run and snapshot', () => {
   expect(app.healthz.run('ready')).type.toBe<Promise<ProbeResult>>()
   expect<ProbeResult['checks'][string]['status']>().type.toBe<'pass' | 'warn' | 'fail'>()
+  expect<ProbeResult['checks'][string]['data']>().type.toBe<CheckData | undefined>()
+  expect<CheckRun['data']>().type.toBe<CheckData | undefined>()
+  expect<CheckData[string]>().type.toBe<number | string | boolean | null>()
   expect(app.healthz.run()).type.toRaiseError('Expected 1 arguments, but got 0')
   expect(app.healthz.snapshot()).type.toBe<{ readonly [probe: string]: ProbeSnapshot }>()
 })
 
-test('state and address can be read, not written', () => {
+test('a hold is released by a call or at the end of a block', () => {
+  expect(app.healthz.hold('job')).type.toBe<Release>()
+  expect(app.healthz.hold('job')()).type.toBe<void>()
+  expect(app.healthz.hold('job')).type.toBeAssignableTo<Disposable>()
+  expect(app.healthz.hold()).type.toRaiseError('Expected 1 arguments, but got 0')
+  expect(app.healthz.holds).type.toBe<readonly Hold[]>()
+  expect(app.healthz.drainSignal).type.toBe<AbortSignal>()
+  expect(app.healthz.bootMs).type.toBe<number | null>()
+  expect<DrainEnd['newConnections']>().type.toBe<number>()
+  expect<LoopBlock['blockedMs']>().type.toBe<number>()
+  expect<LoopBlock['stack']>().type.toBe<string | undefined>()
+})
+
+test('state and address are read-only', () => {
   expect(app.healthz.state).type.toBe<State>()
   expect(app.healthz.address).type.toBe<AddressInfo | null>()
   expect(() => { app.healthz.state = 'closed' }).type.toRaiseError("Cannot assign to 'state' because it is a read-only property")
@@ -43,7 +59,7 @@ test('drain', () => {
   expect(app.healthz.drain('5s')).type.toRaiseError("Argument of type 'string' is not assignable to parameter of type 'number'")
 })
 
-test('onChange tells its kinds apart', () => {
+test('changes are discriminated by kind', () => {
   expect(app.healthz.onChange(() => {})).type.toBe<() => void>()
   app.healthz.onChange(change => {
     expect(change).type.toBe<HealthzChange>()
@@ -55,7 +71,7 @@ test('onChange tells its kinds apart', () => {
   expect(app.healthz.onChange(change => change.probe)).type.toRaiseError("Property 'probe' does not exist on type 'StateChange'")
 })
 
-test('a route tells whether it is a probe', () => {
+test('a route has its probe in its config', () => {
   app.addHook('onRequest', async request => {
     expect(request.routeOptions.config.healthz).type.toBe<ProbeRouteConfig | undefined>()
     expect(request.routeOptions.config.healthz?.probe).type.toBe<string | undefined>()
@@ -63,13 +79,13 @@ test('a route tells whether it is a probe', () => {
   })
 })
 
-test('an answer', () => {
+test('a response', () => {
   expect<Problem>().type.toBeAssignableFrom<{ status: number, title: string }>()
   expect<Problem>().type.not.toBeAssignableFrom<{ status: number }>()
   expect<Problem>().type.not.toBeAssignableFrom<{ status: string, title: string }>()
 })
 
-test('codes of errors', () => {
+test('error codes', () => {
   expect<HealthzErrorCode>().type.toBeAssignableFrom<'HEALTHZ_ERR_OPTION_INVALID'>()
   expect<HealthzErrorCode>().type.not.toBeAssignableFrom<string>()
 })

@@ -4,79 +4,132 @@ import type { Checks } from './check.js'
 /** The options of `fastify.register(healthz, options)`. */
 export interface HealthzOptions {
   /**
-   * Where the routes stand. An encapsulated prefix around the plugin is added in front; `''` and `'/'` mean none.
-   * Default: `'/healthz'`.
+   * Path prefix of the routes, decoded, without `:`, `*`, `?`, `#` and `%`. It follows the prefix of the scope. `''` and
+   * `'/'` mean none. Default: `'/healthz'`.
    */
   prefix?: string
-  /** What the liveness probe runs; `false` takes the probe away. Default: no checks, so that it passes while the process answers. */
+  /** Checks of the liveness probe; `false` disables it. Default: no checks, so it passes while the process responds. */
   live?: Checks | false | undefined
-  /** What the readiness probe runs; `false` takes the probe away. Default: no checks. */
+  /** Checks of the readiness probe; `false` disables it. Default: no checks. */
   ready?: Checks | false | undefined
-  /** What the startup probe runs; `false` takes the probe away. Default: no checks. */
+  /** Checks of the startup probe; `false` disables it. Default: no checks. */
   startup?: Checks | false | undefined
-  /** Probes of any other name, served at `{prefix}/{name}`. Default: `{}`. */
+  /** Custom probes by name, served at `{prefix}/{name}`. Default: `{}`. */
   probes?: { readonly [name: string]: Checks } | undefined
   /**
-   * Another path for a probe, e.g. `{ ready: '/readyz' }`. It replaces `{prefix}/{name}`; an encapsulated prefix is
-   * still added. Default: `{}`.
+   * Paths by probe, such as `{ ready: '/readyz' }`, instead of `{prefix}/{name}`. They follow the prefix of the scope.
+   * Default: `{}`.
    */
   paths?: { readonly [probe: string]: string } | undefined
-  /** `true`: a passing probe leaves no line in the log; any other answer still does. Default: `false`. */
+  /** `true`: passing probes are not logged, other responses are. Default: `false`. */
   noLog?: boolean | undefined
-  /** How long a check may take, in ms, at least 1. Default: 800, below the second that the kubelet waits by default. */
+  /** Timeout of a check in ms, at least 1. Default: 800, below the kubelet's default of one second. */
   timeout?: number | undefined
   /**
-   * Who is an operator, and may see and pick single checks: `?verbose`, `?exclude=name`, `{prefix}/{probe}/{check}`.
-   * A function that throws, rejects or takes longer than `timeout` means no. Default: `false`, nobody.
+   * Who may see details: `?verbose`, `?exclude=name` and, unless the prefix is empty, `{prefix}/{probe}/{check}`.
+   * `true` grants access to every client. A function must return `true` within `timeout`. Default: `false`.
    */
   details?: boolean | ((request: FastifyRequest) => boolean | Promise<boolean>) | undefined
   /**
-   * Drain and close the app when the process is told to end, or an error is thrown out of the event loop. `true` stands
-   * for the defaults. Default: `false`, the process is left alone.
+   * Drain and close the app on a termination signal, an uncaught exception or an unhandled rejection, then exit. `true`
+   * means the defaults. Default: `false`, no handlers are installed.
    */
   shutdown?: boolean | ShutdownOptions | undefined
-  /** Serve the probes on a port of their own, up before the app is ready and while it closes. Default: none. */
+  /** Serve the probes on a separate port, open before the app is ready and until it has closed. Default: none. */
   listen?: ListenOptions | undefined
   /**
-   * Where relative module specifiers and package names start: a string is a folder, a `file:` URL (also as a string, so
-   * that `import.meta.url` works) a base as in `new URL(specifier, root)`. Default: `process.cwd()`.
+   * Logger for the plugin's lines, where the app's is disabled or another is wanted: a Fastify logger, pino, or any other
+   * that takes an object and a message. The lines of requests are logged by the app's logger. Default: the app's logger.
+   */
+  logger?: HealthzLogger | undefined
+  /**
+   * Base for module specifiers: a directory, or a `file:` URL such as `import.meta.url`, which is used as in
+   * `new URL(specifier, root)`. Default: `process.cwd()`.
    */
   root?: string | URL | undefined
-  /** Options of Fastify's that are merged into each probe's route, e.g. `{ schema: { hide: true } }`. Default: `{}`. */
+  /** Fastify route options for the routes of all probes, such as `{ schema: { hide: true } }`. Default: `{}`. */
   routeOptions?: ProbeRouteOptions | undefined
 }
 
-/** A signal that `shutdown` can take. */
+/** The methods of a logger that the plugin calls, with fields and a message. */
+export interface HealthzLogger {
+  fatal (fields: object, message: string): void
+  error (fields: object, message: string): void
+  warn (fields: object, message: string): void
+  info (fields: object, message: string): void
+  debug (fields: object, message: string): void
+}
+
+/** A signal that `shutdown` can handle. */
 export type ShutdownSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGUSR2'
 
-/** How the app ends on a signal: it drains for `delay`, then closes within `timeout`. */
+/** Options of the shutdown: the app drains for `delay`, then closes within `timeout`. */
 export interface ShutdownOptions {
-  /** Which signals are taken. Default: `['SIGTERM', 'SIGINT']`. */
+  /** Signals to handle. Default: `['SIGTERM', 'SIGINT']`. */
   signals?: readonly ShutdownSignal[] | undefined
-  /** How long it drains, in ms, at least 0. There is no drain on `SIGINT`, nor for an error. Default: 5000. */
-  delay?: number | undefined
-  /** How long it may take to close after the drain, in ms, at least 1. The process is ended at delay + timeout. Default: 10000. */
+  /**
+   * Duration of the drain in ms, at least 0: a number for every signal except `SIGINT`, or numbers by signal, such as
+   * `{ SIGTERM: 5000, SIGINT: 5000 }`. There is no drain on an error or during the boot.
+   *
+   * Default: 5000, and 0 on `SIGINT`. Under `node --watch` and if stdin is a terminal it is 0 on every signal, unless
+   * `KUBERNETES_SERVICE_HOST` is set. With `listen.serving: 'onReady'` it is 0.
+   */
+  delay?: number | { readonly [Signal in ShutdownSignal]?: number | undefined } | undefined
+  /**
+   * Limit for what is held and for closing after the delay, in ms, at least 1. Then the process exits with 1.
+   * Default: 10000.
+   */
   timeout?: number | undefined
+  /**
+   * Closes the application after the drain, where that is more than `app.close()`, which is called afterwards in any case.
+   * It is passed the signal, or `undefined` on an error. If it fails, the process exits with 1. Default: none.
+   */
+  close?: ((signal?: ShutdownSignal) => unknown) | undefined
 }
 
-/** The port of the probes' own: plain HTTP, without an encapsulated prefix and without constraints. */
+/**
+ * A separate port for the probes: plain HTTP, without the prefix of the scope and without constraints. It uses the app's
+ * router options. A request must arrive within 5 s, an idle connection is closed after 3 s, and a request with a body is
+ * rejected.
+ */
 export interface ListenOptions {
-  /** 0 to 65535; 0 for a free one, which `app.healthz.address` tells. */
+  /** 0 to 65535. 0 means a free port, see `app.healthz.address`. */
   port: number
-  /** An address of this machine. Default: all of them, so that the kubelet reaches it. */
+  /** Address to listen on. Default: all addresses, so the kubelet can reach it. */
   host?: string | undefined
-  /** `true`: the probes stay on the app's port as well. Default: `false`. */
+  /** `true`: the probes are served on the app's port as well. Default: `false`. */
   alongside?: boolean | undefined
+  /**
+   * Serve the port by a separate thread, which answers while the event loop is blocked and reports what blocks it.
+   * `true` means the defaults. Default: `false`.
+   */
+  thread?: boolean | ThreadOptions | undefined
+  /**
+   * When the app serves: once it listens, or, for an app that never listens, such as a queue worker, once it is ready.
+   * With `'onReady'` the default delay of a drain is 0. Default: `'onListen'`.
+   */
+  serving?: 'onListen' | 'onReady' | undefined
 }
 
-/** The options of Fastify's routes that a probe's route takes over. */
+/** Options of the thread that serves the separate port. */
+export interface ThreadOptions {
+  /** How long the event loop may be blocked before `live` fails, in ms, at least 1000. Default: 10000. */
+  maxBlocked?: number | undefined
+  /** `true`: report the stack of what blocks the event loop. Default: `true`. */
+  stack?: boolean | undefined
+}
+
+/** The supported Fastify route options. */
 export interface ProbeRouteOptions {
-  /** What OpenAPI tools show. It is documentation only: nothing in it can make a probe answer otherwise. */
+  /**
+   * Schema for OpenAPI tools. It never changes a response. Unless it has a `response`, it isn't passed to the app's
+   * `transform` for `@fastify/swagger`.
+   */
   schema?: (FastifySchema & { hide?: boolean | undefined }) | undefined
-  /** Fastify's route constraints, e.g. `{ host: 'internal.example' }`. */
+  /** Route constraints, such as `{ host: 'internal.example' }`. */
   constraints?: RouteShorthandOptions['constraints'] | undefined
-  /** Merged into `config`, over the plugin's opt-outs for other plugins; `config.healthz` is the plugin's own. */
+  /** Route config. It overrides the plugin's opt-outs from other plugins, but not `config.healthz`. */
   config?: FastifyContextConfig & { [key: string]: unknown } | undefined
-  /** The level of the request's logger, as in Fastify. */
+  /** Log level of the request's logger. */
   logLevel?: RouteShorthandOptions['logLevel'] | undefined
 }

@@ -1,9 +1,12 @@
-// Every option as it may be given, and the mistakes that are made with it. The message of a mistake says what is wrong.
+// Every option, and common mistakes with their messages.
 import { readFileSync } from 'node:fs'
 import '@fastify/swagger'
 import Fastify, { type FastifyRequest } from 'fastify'
+import { pino } from 'pino'
 import { describe, expect, test } from 'tstyche'
-import healthz, { type Check, type Checks, type HealthzOptions, type ListenOptions, type ShutdownOptions } from '../lib/index.js'
+import healthz, {
+  type Check, type Checks, type HealthzOptions, type ListenOptions, type ShutdownOptions, type ThreadOptions
+} from '../lib/index.js'
 
 const app = Fastify()
 declare const check: Check
@@ -17,23 +20,39 @@ test('no option is needed', () => {
   expect<HealthzOptions>().type.toBeAssignableFrom({})
 })
 
-test('any server of Fastify takes the plugin, and so does a scope', () => {
+test('the plugin can be registered on any Fastify server and in a scope', () => {
   expect(Fastify({ http2: true }).register(healthz, { noLog: true })).type.not.toRaiseError()
   expect(Fastify({ https: { key: readFileSync('key') } }).register(healthz, { noLog: true })).type.not.toRaiseError()
   expect(Fastify({ http2: true, https: {} }).register(healthz, { noLog: true })).type.not.toRaiseError()
   expect(app.register(async scope => { await scope.register(healthz, { noLog: true }) }, { prefix: '/api' })).type.not.toRaiseError()
 })
 
-test("options of Fastify's `register` are taken beside the plugin's", () => {
+test("options of Fastify's `register` are allowed", () => {
   expect(app.register).type.toBeCallableWith(healthz, { noLog: true, logLevel: 'warn' as const })
 })
 
-test('an option that is `undefined` counts as not given', () => {
+test('an option may be `undefined`', () => {
   expect<Required<HealthzOptions>>().type.toBeAssignableTo<HealthzOptions>()
   expect(options).type.toBeCallableWith({ live: undefined, probes: undefined, timeout: undefined, shutdown: undefined, root: undefined })
 })
 
-test('options that are constant are taken', () => {
+test('a logger is Fastify\'s, pino or anything with its methods', () => {
+  expect(options).type.toBeCallableWith({ logger: app.log })
+  expect(options).type.toBeCallableWith({ logger: pino() })
+  const write = (fields: object, message: string) => { process.stdout.write(message + JSON.stringify(fields)) }
+  expect(options).type.toBeCallableWith({ logger: { fatal: write, error: write, warn: write, info: write, debug: write } })
+  expect(options).type.not.toBeCallableWith({ logger: console })
+  expect(options).type.not.toBeCallableWith({ logger: true })
+})
+
+test('`close` may be sync or async, and is passed the signal', () => {
+  expect(options).type.toBeCallableWith({ shutdown: { close () {} } })
+  expect(options).type.toBeCallableWith({ shutdown: { close: async (signal?: string) => { await app.close(); return signal } } })
+  expect(options).type.not.toBeCallableWith({ shutdown: { close: true } })
+  expect(options).type.not.toBeCallableWith({ listen: { port: 0, serving: 'ready' } })
+})
+
+test('options may be constant', () => {
   const constant = {
     probes: { deep: { a: './a.js', b: { check, critical: false } } }, paths: { deep: '/deep' }, shutdown: { signals: ['SIGTERM'] }
   } as const
@@ -41,13 +60,13 @@ test('options that are constant are taken', () => {
 })
 
 describe('a misspelt option', () => {
-  test('is refused by `register`', () => {
+  test('is an error in `register`', () => {
     const register = app.register
     expect(register(healthz, { nolog: true })).type.toRaiseError("'nolog' does not exist in type 'FastifyRegisterOptions<HealthzOptions>'")
     expect(register(healthz, { liveness: check })).type.toRaiseError("'liveness' does not exist in type")
   })
 
-  test('is refused with the right one where its type is told', () => {
+  test('is an error with a suggestion where the type is declared', () => {
     expect(options({ nolog: true })).type.toRaiseError("'nolog' does not exist in type 'HealthzOptions'. Did you mean to write 'noLog'?")
     expect(options({ perfix: '/' })).type.toRaiseError("'perfix' does not exist in type 'HealthzOptions'. Did you mean to write 'prefix'?")
   })
@@ -67,7 +86,7 @@ test('live, ready, startup', () => {
   expect(options({ ready: [check] })).type.toRaiseError('is not assignable to type')
 })
 
-test('a check that was called instead of handed over', () => {
+test('a check that was called instead of passed', () => {
   expect(options({ ready: connect() })).type.toRaiseError("'Promise<void>' is not assignable to type 'false | Checks | undefined'")
   expect(options({ ready: { database: connect() } })).type.toRaiseError("'Promise<void>' is not assignable to type")
 })
@@ -112,7 +131,9 @@ test('shutdown', () => {
   expect(options({ shutdown: { signals: ['SIGTREM'] } })).type.toRaiseError("Did you mean '\"SIGTERM\"'?")
   expect(options({ shutdown: { signals: 'SIGTERM' } })).type.toRaiseError("'string' is not assignable to type 'readonly ShutdownSignal[]'")
   expect(options({ shutdown: { signal: ['SIGTERM'] } })).type.toRaiseError("Did you mean to write 'signals'?")
-  expect(options({ shutdown: { delay: '5s' } })).type.toRaiseError("Type 'string' is not assignable to type 'number'")
+  expect(options).type.toBeCallableWith({ shutdown: { delay: { SIGTERM: 5000, SIGINT: 5000, SIGHUP: undefined } } })
+  expect(options({ shutdown: { delay: '5s' } })).type.toRaiseError("Type 'string' is not assignable to type 'number |")
+  expect(options({ shutdown: { delay: { SIGTREM: 5000 } } })).type.toRaiseError("Did you mean to write 'SIGTERM'?")
   expect(options({ shutdown: 5000 })).type.toRaiseError("Type 'number' is not assignable to type 'boolean | ShutdownOptions | undefined'")
 })
 
@@ -123,6 +144,13 @@ test('listen', () => {
   expect(options({ listen: {} })).type.toRaiseError("Property 'port' is missing in type '{}' but required in type 'ListenOptions'")
   expect(options({ listen: { prot: 9090 } })).type.toRaiseError("'prot' does not exist in type 'ListenOptions'")
   expect(options({ listen: { port: '9090' } })).type.toRaiseError("Type 'string' is not assignable to type 'number'")
+  const thread: ThreadOptions = { maxBlocked: 10_000, stack: false }
+  expect(options).type.toBeCallableWith({ listen: { port: 9090, thread } })
+  expect(options).type.toBeCallableWith({ listen: { port: 9090, thread: true } })
+  expect(options({ listen: { port: 9090, thread: 'yes' } })).type.toRaiseError(
+    "'string' is not assignable to type 'boolean | ThreadOptions | undefined'"
+  )
+  expect(options({ listen: { port: 9090, thread: { maxBlock: 1 } } })).type.toRaiseError("'maxBlocked'")
 })
 
 test('root', () => {

@@ -1,32 +1,52 @@
 /**
- * What goes over the wire. This is the one place where it is written down; the build turns each schema into plain
- * JSON Schema and each type into a plain type (see `scripts/build.mjs`), so that what ships needs no TypeBox.
+ * The format of response bodies. The build turns the schemas into plain JSON Schema and the types into plain types
+ * (see `scripts/build.mjs`), so the package doesn't depend on TypeBox.
  */
 import { Type, type Static } from '@sinclair/typebox'
 
+export const CheckData = Type.Record(Type.String(), Type.Union([Type.Number(), Type.String(), Type.Boolean(), Type.Null()]), {
+  title: 'CheckData',
+  description: 'Figures that the check set'
+})
+/** Figures that a check set for operators, by name. Frozen. */
+export type CheckData = Static<typeof CheckData>
+
 export const CheckReport = Type.Object({
   status: Type.Union([Type.Literal('pass'), Type.Literal('warn'), Type.Literal('fail')], {
-    description: '"warn" is the failure of a check that is not critical: the probe passes'
+    description: '"warn" is a failure that is tolerated, or of a check that is not critical: the probe passes'
   }),
-  title: Type.Optional(Type.String({ description: 'What is wrong' })),
-  durationMs: Type.Union([Type.Number(), Type.Null()], { description: 'How long the check took; null before its first run' }),
+  title: Type.Optional(Type.String({ description: 'The reason of the failure' })),
+  durationMs: Type.Union([Type.Number(), Type.Null()], { description: 'The duration of the run; null before the first one' }),
   checkedAt: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
-    description: 'When the check started; null before its first run'
-  })
+    description: 'The start of the run; null before the first one'
+  }),
+  data: Type.Optional(CheckData)
 }, {
   title: 'CheckReport',
   description: 'The last result of a check'
 })
-/** The last result of a check, as an operator sees it. */
+/** The last result of a check, as shown to those who may see details. */
 export type CheckReport = Static<typeof CheckReport>
 
+export const Hold = Type.Object({
+  name: Type.String(),
+  heldMs: Type.Number({ description: 'How long it has been held, in ms' })
+}, {
+  title: 'Hold',
+  description: 'What keeps a drain from ending and the app from closing, such as a job'
+})
+/** What keeps a drain from ending and the app from closing, such as a job. */
+export type Hold = Static<typeof Hold>
+
 export const Problem = Type.Object({
-  status: Type.Integer({ minimum: 100, maximum: 599, description: 'The status code of the answer, once more' }),
-  title: Type.String({ description: '"OK", or what is wrong, in words that may be shown to anybody' }),
-  checks: Type.Optional(Type.Record(Type.String(), CheckReport, { description: 'The checks by name, for an operator who asks' }))
+  status: Type.Integer({ minimum: 100, maximum: 599, description: 'The status code of the response' }),
+  title: Type.String({ description: '"OK", or the reason of the failure' }),
+  checks: Type.Optional(Type.Record(Type.String(), CheckReport, { description: 'The checks by name, if details are allowed' })),
+  bootMs: Type.Optional(Type.Number({ description: 'How long the boot took, in the details of the startup probe' })),
+  holds: Type.Optional(Type.Array(Hold, { description: 'What keeps the app from closing, in the details' }))
 }, {
   title: 'Problem',
   description: 'The state of a probe, as problem details (RFC 9457)'
 })
-/** The body of every answer: problem details (RFC 9457). */
+/** The body of every response: problem details (RFC 9457). */
 export type Problem = Static<typeof Problem>

@@ -43,6 +43,7 @@ ${rows.join('\n')}
 `
 }
 
-function escaped (text) {
+/** Text for an SVG, without the marks of code. */
+export function escaped (text) {
   return text.replaceAll('`', '').replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }

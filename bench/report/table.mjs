@@ -13,8 +13,12 @@ const COLUMNS = {
 /** The table in Markdown, its columns aligned, so that it can be read as it is. */
 export function table (lines) {
   const names = Object.keys(COLUMNS)
-  const cells = [names, ...lines.map(line => names.map(name => COLUMNS[name](line)))]
-  const widths = names.map((_, column) => Math.max(3, ...cells.map(row => row[column].length)))
+  return aligned([names, ...lines.map(line => names.map(name => COLUMNS[name](line)))])
+}
+
+/** Rows of cells, the first of which is the head. */
+export function aligned (cells) {
+  const widths = cells[0].map((_, column) => Math.max(3, ...cells.map(row => row[column].length)))
   const printed = cells.map(row => `| ${row.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |`)
   printed.splice(1, 0, `|${widths.map(width => '-'.repeat(width + 2)).join('|')}|`)
   return printed.join('\n')

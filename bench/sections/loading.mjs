@@ -44,7 +44,7 @@ export async function measure ({ rounds, random, say }) {
   }
 }
 
-async function boot (kind) {
+export async function boot (kind) {
   const [command, ...args] = onServerCore
   const { stdout } = await promisify(execFile)(command, [...args, process.execPath, BOOT, kind], { env: cleanEnvironment() })
   return JSON.parse(stdout)

@@ -8,7 +8,8 @@ const healthz = path => ({ server: 'healthz', options: { logger: true, fails: tr
 const servers = [
   { id: 'control', server: 'bare', name: 'requests of a bare route' },
   { id: 'passing', ...healthz('/healthz/live'), name: 'passing probes', limited: true },
-  { id: 'failing', ...healthz('/healthz/ready'), status: 503, name: 'failing probes', limited: true }
+  { id: 'failing', ...healthz('/healthz/ready'), status: 503, name: 'failing probes', limited: true },
+  { id: 'relayed', server: 'separate', options: { thread: true }, name: 'probes with `listen.thread`', limited: true }
 ]
 
 export const rows = [8]

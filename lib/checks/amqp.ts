@@ -1,7 +1,7 @@
 import type { Check } from '../../types/check.js'
 import { HealthError } from '../errors.js'
-import { reach, type Source } from './client.js'
-import { failure } from './failure.js'
+import { resolveClient, type Source } from './resolve-client.js'
+import { toHealthError } from './to-health-error.js'
 
 /** A connection of `amqplib`'s promise API. */
 export interface AmqpConnection {
@@ -14,8 +14,8 @@ export interface AmqpChannel {
   once (event: 'close', listener: () => void): unknown
 }
 
-/** amqplib's own errors have no codes: the words by how their messages begin. */
-const WORDS = [
+/** By the start of the message: amqplib's errors have no codes. */
+const TITLES = [
   ['Channel closed', 'connection lost'],
   ['Channel ended', 'connection lost'],
   ['Connection clos', 'connection closed'],
@@ -24,15 +24,14 @@ const WORDS = [
 ] as const
 
 /**
- * Opens a channel and closes it again. An opening that was sent can't be taken back: it ends with its answer, on which
- * the channel is closed, or with the connection.
+ * Opens a channel and closes it. A request to open one can't be cancelled: it ends with its response, whereupon the
+ * channel is closed, or with the connection.
  * @throws HEALTHZ_ERR_OPTION_INVALID
  */
 export function amqp (source: Source<AmqpConnection>): Check {
-  const connectionOf = reach('amqp', source, ['createChannel'])
+  const connectionOf = resolveClient('amqp', source, ['createChannel'])
   return async context => {
     const connection = connectionOf(context)
-    // It never opens again, and every channel asked of it would stay with it.
     if (isClosed(connection)) throw new HealthError('connection closed')
     context.awaiting = 'channel'
     try {
@@ -40,18 +39,21 @@ export function amqp (source: Source<AmqpConnection>): Check {
       context.awaiting = 'answer'
       await close(channel)
     } catch (cause) {
-      const [, title] = WORDS.find(([start]) => (cause as Error).message.startsWith(start)) ?? []
-      throw title === undefined ? failure(cause) : new HealthError(title, { cause })
+      const [, title] = TITLES.find(([start]) => (cause as Error).message.startsWith(start)) ?? []
+      throw title === undefined ? toHealthError(cause) : new HealthError(title, { cause })
     }
   }
 }
 
-/** amqplib has no public flag for it; without this one its error tells. */
+/**
+ * Whether the connection is closed permanently. amqplib has no public flag. Its error would tell, but each attempt keeps a
+ * channel number: after 2,047 the title would be `no free channel`.
+ */
 function isClosed ({ connection }: AmqpConnection): boolean {
   return (connection as { expectSocketClose?: unknown } | undefined)?.expectSocketClose === true
 }
 
-/** Settles in any case: the promise of `channel.close()` never does when the connection is lost before its answer. */
+/** Always settles, unlike `channel.close()`, whose promise stays pending if the connection is lost before its response. */
 function close (channel: AmqpChannel): Promise<void> {
   return new Promise((resolve, reject) => {
     channel.once('close', resolve)

@@ -1,6 +1,7 @@
+import { createHistogram } from 'node:perf_hooks'
 import type { Check } from '../../types/check.js'
 import { HealthError } from '../errors.js'
-import { expectMs, refuse } from '../refusal.js'
+import { expectMs, refuse } from '../validate.js'
 import { readOptions } from './options.js'
 
 export interface EventLoopDelayOptions {
@@ -9,18 +10,21 @@ export interface EventLoopDelayOptions {
 }
 
 export interface EventLoopUtilizationOptions {
-  /** For how much of the time the event loop may be busy: a fraction between 0 and 1. */
+  /** The maximum fraction of the time for which the event loop may be busy, between 0 and 1. */
   max: number
 }
 
-/** How often the delay is measured, in ms. So much of one may be missed. */
+/** In ms. */
+type Delay = { readonly max: number, readonly p99: number }
+
+/** How often the delay is measured, in ms. Up to this much of a delay may be missed. */
 const RESOLUTION = 20
-/** The shortest time that a value is told of, in ms: a busy moment is not a busy loop. */
+/** The shortest period that a value covers, in ms: a busy moment is not a busy loop. */
 const WINDOW = 1000
 
 /**
- * The longest time since the run before for which the event loop was blocked. The first run begins to measure, and
- * passes. Runs within a second of each other tell the same.
+ * Fails when the event loop was blocked for longer at a time since the previous run. The first run starts the measurement
+ * and passes. Runs within a second of each other have the same result.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function eventLoopDelay (options: EventLoopDelayOptions): Check {
@@ -29,15 +33,17 @@ export function eventLoopDelay (options: EventLoopDelayOptions): Check {
     const monitor = new DelayMonitor()
     return () => monitor.take()
   })
-  return () => {
+  return context => {
     const delay = read()
-    if (delay > max) throw new HealthError(`event loop delayed by ${Math.ceil(delay)} ms, at most ${max} allowed`)
+    context.data = delay
+    if (delay === undefined || delay.max <= max) return
+    throw new HealthError(`event loop delayed by ${Math.ceil(delay.max)} ms, at most ${max} allowed`)
   }
 }
 
 /**
- * For how much of the time since the run before the event loop was busy. The first run begins to measure, and passes.
- * Runs within a second of each other tell the same.
+ * Fails when the event loop was busy for a larger fraction of the time since the previous run. The first run starts the
+ * measurement and passes. Runs within a second of each other have the same result.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function eventLoopUtilization (options: EventLoopUtilizationOptions): Check {
@@ -52,19 +58,24 @@ export function eventLoopUtilization (options: EventLoopUtilizationOptions): Che
       return utilization
     }
   })
-  return () => {
+  return context => {
     const utilization = read()
+    if (utilization === undefined) return
+    context.data = { utilization: Math.round(utilization * 1000) / 1000 }
     if (utilization <= max) return
     const [busy, allowed] = [Math.ceil(utilization * 100), Number((max * 100).toFixed(1))]
     throw new HealthError(`event loop busy for ${busy} % of the time, at most ${allowed} % allowed`)
   }
 }
 
-/** @param start begins to measure; what it gives back tells the value since its last call */
-function sinceLastRead (start: () => () => number): () => number {
-  let take: (() => number) | undefined
+/**
+ * Returns a function that returns `undefined` until there is a value.
+ * @param start starts the measurement and returns a function that returns the value since its last call
+ */
+function sinceLastRead<T> (start: () => () => T): () => T | undefined {
+  let take: (() => T) | undefined
   let takenAt = 0
-  let value = 0
+  let value: T | undefined
   return () => {
     const now = performance.now()
     if (take === undefined) {
@@ -79,34 +90,43 @@ function sinceLastRead (start: () => () => number): () => number {
 }
 
 /**
- * Notes for how long a timer is kept waiting. `monitorEventLoopDelay()` of Node's forgets the block that is under way
- * when it is reset, and the one that was just over: those that a probe meets.
+ * Measures by how much a timer is late. Not by `monitorEventLoopDelay()` of Node.js, whose `reset()` drops the delay in
+ * progress and the one that just ended, which are those that a probe encounters.
  */
 class DelayMonitor {
   #due = performance.now() + RESOLUTION
+  /** In µs, as the histogram. */
   #longest = 0
+  /** With two significant digits. Its size is fixed, however long nobody reads it. */
+  readonly #delays = createHistogram({ figures: 2 })
 
-  /** It runs for as long as somebody holds it, and doesn't keep the process alive. */
+  /** The timer stops once the monitor is garbage, such as after its app has closed, and doesn't keep the process alive. */
   constructor () {
     const held = new WeakRef(this)
     const timer = setInterval(() => {
       const monitor = held.deref()
       if (monitor === undefined) clearInterval(timer)
-      else monitor.#note()
+      else monitor.#measure()
     }, RESOLUTION).unref()
   }
 
-  /** The longest delay in ms since the last call; one that is not over yet counts so far. */
-  take (): number {
-    this.#note()
-    const longest = this.#longest
+  /** Returns the delays in ms since the last call, including the one in progress. */
+  take (): Delay {
+    this.#measure()
+    // The histogram rounds up.
+    const [longest, p99] = [this.#longest, Math.min(this.#longest, this.#delays.percentile(99))]
     this.#longest = 0
-    return longest
+    this.#delays.reset()
+    return { max: longest / 1000, p99: p99 / 1000 }
   }
 
-  #note (): void {
+  #measure (): void {
     const now = performance.now()
-    this.#longest = Math.max(this.#longest, now - this.#due)
+    // A timer may be early.
+    const delay = Math.max(0, Math.round((now - this.#due) * 1000))
+    this.#longest = Math.max(this.#longest, delay)
+    // The histogram has no 0.
+    this.#delays.record(Math.max(1, delay))
     this.#due = now + RESOLUTION
   }
 }

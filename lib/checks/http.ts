@@ -2,33 +2,33 @@ import { request as requestHttp, validateHeaderName, validateHeaderValue } from 
 import { request as requestHttps } from 'node:https'
 import type { Check, CheckContext } from '../../types/check.js'
 import { HealthError } from '../errors.js'
-import { expectRecord, refuse } from '../refusal.js'
-import { failure } from './failure.js'
+import { expectRecord, refuse } from '../validate.js'
+import { toHealthError } from './to-health-error.js'
 import { readOptions } from './options.js'
 
 export interface HttpOptions {
-  /** What is asked with `GET`, `http:` or `https:`. */
+  /** Requested with `GET`: `http:` or `https:`. */
   url: string | URL
-  /** The status code that it must answer, or several. Default: any from 200 to 299. */
+  /** The expected status code, or several. Default: any from 200 to 299. */
   status?: number | readonly number[] | undefined
-  /** Sent with the request. Default: only what `node:http` sends, and a `User-Agent`. */
+  /** Headers of the request, besides those of `node:http`. Default: a `User-Agent`. */
   headers?: { readonly [name: string]: string } | undefined
 }
 
-const WORDS: Readonly<Record<string, string>> = {
+const TITLES: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'certificate expired',
   DEPTH_ZERO_SELF_SIGNED_CERT: 'certificate not trusted',
-  EPROTO: 'no TLS',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'certificate of another name',
-  HPE_INVALID_CONSTANT: 'no HTTP',
+  EPROTO: 'TLS handshake failed',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'certificate name mismatch',
+  HPE_INVALID_CONSTANT: 'invalid HTTP response',
   SELF_SIGNED_CERT_IN_CHAIN: 'certificate not trusted',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'certificate not trusted',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'certificate not trusted'
 }
 
 /**
- * Asks on a connection of its own and reads the answer to its end, or only its status if that is a wrong one. It follows
- * no redirect and takes no proxy.
+ * Sends a request on a new connection and reads the response to its end, or only its status if that isn't expected. It
+ * follows no redirects and uses no proxy.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function http (options: HttpOptions): Check {
@@ -44,20 +44,21 @@ function get (
 ): Promise<void> {
   context.awaiting = 'connection'
   return new Promise<void>((resolve, reject) => {
-    const fail = (cause: Error): void => reject(failure(cause, WORDS))
+    const fail = (cause: Error): void => reject(toHealthError(cause, TITLES))
     const send = url.protocol === 'https:' ? requestHttps : requestHttp
     const request = send(url, { agent: false, headers, signal: context.signal }, response => {
+      context.data = { status: response.statusCode! }
       if (isExpected(response.statusCode!)) {
         response.on('error', fail).on('end', resolve).resume()
       } else {
-        reject(new HealthError(`answered ${response.statusCode}`))
+        reject(new HealthError(`responded with ${response.statusCode}`))
         request.destroy()
       }
     })
     request
       .once('socket', socket => socket.once('connect', () => { context.awaiting = 'answer' }))
       .on('error', fail)
-      // Without an error, when it answers with another protocol.
+      // There is no error if the response switches protocols.
       .on('close', () => reject(new HealthError('connection lost')))
       .end()
   })
@@ -87,7 +88,7 @@ function readHeaders (given: unknown = {}): Record<string, string> {
       validateHeaderName(name)
       validateHeaderValue(name, value as string)
     } catch {
-      // Not with the value: it may be a secret.
+      // Without the value, which may be a secret.
       refuse('http().headers', 'an object of valid headers by name', name)
     }
   }

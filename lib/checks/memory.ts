@@ -6,12 +6,12 @@ import { readOptions } from './options.js'
 import { expectSize, inBytes, inMiB } from './size.js'
 
 export interface MemoryOptions {
-  /** In bytes, at least 1 MiB; or as a fraction between 0 and 1 of what the process may have. */
+  /** In bytes, at least 1 MiB, or as a fraction of what is available to the process, between 0 and 1. */
   max: number
 }
 
 /**
- * The heap of V8 with all that it has not collected yet; what it may have is V8's `heap_size_limit`.
+ * Fails when V8's heap is larger, uncollected garbage included. Available is V8's `heap_size_limit`.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function heapUsed (options: MemoryOptions): Check {
@@ -22,21 +22,22 @@ export function heapUsed (options: MemoryOptions): Check {
 }
 
 /**
- * The memory of the whole process; what it may have is the limit of its container, or else all of the machine's.
+ * Fails when the memory of the process is larger. Available is the limit of the container, or else the machine's memory.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function rss (options: MemoryOptions): Check {
   return limit('rss', 'memory', options, () => ({
     used: process.memoryUsage.rss(),
-    // Read each time: the limit of a container can change. 0 and a huge number mean none.
+    // Read on each run, since the limit of a container can change. 0 or a huge number means no limit.
     whole: Math.min(process.constrainedMemory() || Infinity, totalmem())
   }))
 }
 
 function limit (check: string, what: string, options: MemoryOptions, measure: () => { used: number, whole: number }): Check {
   const max = expectSize(`${check}().max`, readOptions(check, options, ['max']).max)
-  return () => {
+  return context => {
     const { used, whole } = measure()
+    context.data = { used, limit: whole }
     const allowed = inBytes(max, whole)
     if (used <= allowed) return
     throw new HealthError(`${inMiB(used, 'ceil')} MiB of ${what} used, at most ${inMiB(allowed, 'floor')} allowed`)

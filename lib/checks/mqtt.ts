@@ -1,6 +1,6 @@
 import type { Check } from '../../types/check.js'
 import { HealthError } from '../errors.js'
-import { reach, type Source } from './client.js'
+import { resolveClient, type Source } from './resolve-client.js'
 
 /** A client of `mqtt` (MQTT.js). */
 export interface MqttClient {
@@ -13,12 +13,12 @@ export interface MqttClient {
 }
 
 /**
- * Sends `PINGREQ` and waits for a `PINGRESP`, as the client itself does to keep its connection: no topic and no
- * subscription is touched. Without a connection it fails at once. At its timeout nothing of it is left.
+ * Sends `PINGREQ` and waits for a `PINGRESP`, like the client's keepalive. It touches no topic and no subscription, fails
+ * immediately without a connection, and leaves nothing behind at its timeout.
  * @throws HEALTHZ_ERR_OPTION_INVALID
  */
 export function mqtt (source: Source<MqttClient>): Check {
-  const clientOf = reach('mqtt', source, ['sendPing', 'on', 'removeListener'])
+  const clientOf = resolveClient('mqtt', source, ['sendPing', 'on', 'removeListener'])
   return async context => {
     const client = clientOf(context)
     if (!client.connected) throw new HealthError('not connected')

@@ -1,12 +1,12 @@
 import type { Check, CheckContext } from '../../types/check.js'
-import { reach, type Source } from './client.js'
-import { failure } from './failure.js'
-import { askOn, untilAborted } from './loan.js'
+import { resolveClient, type Source } from './resolve-client.js'
+import { toHealthError } from './to-health-error.js'
+import { runPooled, untilAborted } from './pooled-query.js'
 import { readQuery, type QueryOptions } from './query.js'
 
 /**
- * A pool or a connection of `mysql2` or of `mysql2/promise`, or what `@fastify/mysql` decorates the app with, which has
- * one as `pool` or as `connection`.
+ * A pool or a connection of `mysql2` or `mysql2/promise`, or the decorator of `@fastify/mysql`, which has one as `pool` or
+ * `connection`.
  */
 export interface MysqlClient {
   query (sql: string): unknown
@@ -33,12 +33,12 @@ interface PoolConnection extends Connection {
   }
 }
 
-/** `max_statement_time` of MariaDB is exceeded. The driver has no name for an error that MySQL doesn't have. */
+/** `max_statement_time` of MariaDB was exceeded. The driver has no name for errors that MySQL doesn't have. */
 const ER_STATEMENT_TIMEOUT = 1969
-/** `MAX_EXECUTION_TIME` of MySQL is. */
+/** `MAX_EXECUTION_TIME` of MySQL was exceeded. */
 const ER_QUERY_TIMEOUT = 3024
 
-const WORDS: Readonly<Record<string, string>> = {
+const TITLES: Readonly<Record<string, string>> = {
   1927: 'connection lost', // ER_CONNECTION_KILLED of MariaDB
   ER_ACCESS_DENIED_ERROR: 'login refused',
   ER_ACCESS_DENIED_NO_PASSWORD_ERROR: 'login refused',
@@ -58,26 +58,26 @@ const WORDS: Readonly<Record<string, string>> = {
 }
 
 /**
- * Runs a query, on a connection of the pool or on the connection itself. The server ends the query at the timeout, even
- * when the network is down; a pool's connection is given back if it is in good order, or else destroyed.
+ * Runs a query on a connection of the pool or on the given connection. The server ends the query at the timeout, even
+ * when the network is down. A pool's connection is released if it is usable, or else destroyed.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function mysql (source: Source<MysqlClient>, options: QueryOptions = {}): Check {
-  const clientOf = reach('mysql', source, ['query', 'execute'])
+  const clientOf = resolveClient('mysql', source, ['query', 'execute'])
   const query = readQuery('mysql', options)
   return async context => {
     const client = promised(clientOf(context))
     const limited = limit(query, context.timeout)
     try {
-      if ('getConnection' in client) await askPool(client, limited, context)
-      else await askConnection(client, limited, context)
+      if ('getConnection' in client) await queryPool(client, limited, context)
+      else await queryConnection(client, limited, context)
     } catch (cause) {
-      throw failure(cause, WORDS)
+      throw toHealthError(cause, TITLES)
     }
   }
 }
 
-/** The same client with promises: a decorator holds one, and so does a client with promises, without. */
+/** Returns the promise API of a client or of the one in a decorator. */
 function promised (client: MysqlClient): Pool | Connection {
   const { pool, connection = pool ?? client } = client as { pool?: object, connection?: object }
   const { promise } = connection as { promise?: () => Pool | Connection }
@@ -85,43 +85,44 @@ function promised (client: MysqlClient): Pool | Connection {
 }
 
 /**
- * A query that the server ends by itself. What is in the first comment is for MariaDB alone, what is in the second for
- * MySQL, which only knows it for `SELECT`. Nothing of either outlives the query.
+ * Adds a time limit on the server. `timeout` of the driver's `query()` only stops waiting: the query would keep its locks
+ * and its session. Only MariaDB runs the first comment, only MySQL reads the second, which it supports for `SELECT`.
+ * Unlike a session variable, neither outlives the query.
  */
 function limit (query: string, ms: number): string {
   return `/*M! SET STATEMENT max_statement_time=${ms / 1000} FOR */ ` +
     query.replace(/^\s*SELECT\b/i, `$& /*+ MAX_EXECUTION_TIME(${ms}) */`)
 }
 
-function isOutOfTime (error: unknown): boolean {
+function isTimeout (error: unknown): boolean {
   const { errno } = error as { errno?: unknown }
   return errno === ER_STATEMENT_TIMEOUT || errno === ER_QUERY_TIMEOUT
 }
 
-async function askConnection (connection: Connection, query: string, context: CheckContext): Promise<void> {
+async function queryConnection (connection: Connection, query: string, context: CheckContext): Promise<void> {
   context.awaiting = 'answer'
   try {
     await connection.query(query)
   } catch (error) {
-    if (isOutOfTime(error)) await untilAborted(context.signal)
+    if (isTimeout(error)) await untilAborted(context.signal)
     throw error
   }
 }
 
-async function askPool (pool: Pool, query: string, context: CheckContext): Promise<void> {
+async function queryPool (pool: Pool, query: string, context: CheckContext): Promise<void> {
   context.awaiting = 'connection'
   const enqueued = (): void => { context.awaiting = 'free connection' }
   pool.on('enqueue', enqueued)
   const connecting = pool.getConnection()
   pool.off('enqueue', enqueued)
   const connection = await connecting
-  await askOn({
-    ask: () => connection.query(query),
-    isOutOfTime,
-    giveBack: () => connection.release(),
+  await runPooled({
+    run: () => connection.query(query),
+    isTimeout,
+    release: () => connection.release(),
     destroy () {
       connection.destroy()
-      // By itself the driver only ends its side, and waits for a server that may never hear of it.
+      // `destroy()` of the driver only sends a FIN. Without a network the socket would wait for its ACK for minutes.
       connection.connection.stream.destroy()
     },
     events: connection.connection

@@ -1,6 +1,6 @@
 import type { Check } from '../../types/check.js'
 import { HealthError } from '../errors.js'
-import { reach, type Source } from './client.js'
+import { resolveClient, type Source } from './resolve-client.js'
 
 /** A connection of `@nats-io/transport-node`, `@nats-io/nats-core` or `nats`. */
 export interface NatsConnection {
@@ -9,12 +9,12 @@ export interface NatsConnection {
 }
 
 /**
- * Sends `PING` and waits for its `PONG`. While the client reconnects, it fails at once. A `PING` that was sent can't be
- * taken back: it ends with its answer or with the connection.
+ * Sends `PING` and waits for its `PONG`. While the client reconnects, it fails immediately. A `PING` can't be cancelled: it
+ * ends with its response or with the connection.
  * @throws HEALTHZ_ERR_OPTION_INVALID
  */
 export function nats (source: Source<NatsConnection>): Check {
-  const connectionOf = reach('nats', source, ['rtt', 'isClosed'])
+  const connectionOf = resolveClient('nats', source, ['rtt', 'isClosed'])
   return async context => {
     const connection = connectionOf(context)
     context.awaiting = 'answer'

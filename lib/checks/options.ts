@@ -1,8 +1,8 @@
-import { expectRecord, refuseUnknown } from '../refusal.js'
+import { expectRecord, refuseUnknown } from '../validate.js'
 
 /**
- * The options of a ready-made check, all of them known.
- * @param check its name, for the refusal
+ * Reads the options of a ready-made check.
+ * @param check its name, for errors
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function readOptions<Options extends object> (

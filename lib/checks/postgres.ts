@@ -1,14 +1,16 @@
 import type { Check, CheckContext } from '../../types/check.js'
-import { reach, type Source } from './client.js'
-import { failure } from './failure.js'
-import { askOn } from './loan.js'
+import { resolveClient, type Source } from './resolve-client.js'
+import { toHealthError } from './to-health-error.js'
+import { runPooled } from './pooled-query.js'
 import { readQuery, type QueryOptions } from './query.js'
 
-/** A `Pool` of `pg`, which gives out connections. */
+/** A `Pool` of `pg`. */
 export interface PostgresPool {
   connect (): Promise<PostgresConnection>
   query (sql: string): Promise<unknown>
   readonly waitingCount: number
+  readonly totalCount?: number
+  readonly idleCount?: number
 }
 
 /** A connection of such a pool. */
@@ -24,7 +26,7 @@ export interface PostgresClient {
   query (sql: string): Promise<unknown>
 }
 
-/** What `@fastify/postgres` decorates the app with. */
+/** The decorator of `@fastify/postgres`. */
 export interface PostgresDecorator {
   query (sql: string): Promise<unknown>
   readonly pool: PostgresPool
@@ -32,7 +34,8 @@ export interface PostgresDecorator {
 
 const QUERY_CANCELED = '57014'
 
-const WORDS: Readonly<Record<string, string>> = {
+/** By SQLSTATE. Errors of the driver have no code, only a message. */
+const TITLES: Readonly<Record<string, string>> = {
   28000: 'login refused',
   '28P01': 'login refused',
   '3D000': 'no such database',
@@ -45,48 +48,54 @@ const WORDS: Readonly<Record<string, string>> = {
   'Client has encountered a connection error and is not queryable': 'not connected',
   'Client was closed and is not queryable': 'not connected',
   'Connection terminated': 'connection lost',
-  'Connection terminated due to connection timeout': 'no connection',
+  'Connection terminated due to connection timeout': 'connection timed out',
   'Connection terminated unexpectedly': 'connection lost',
   'timeout exceeded when trying to connect': 'no free connection'
 }
 
 /**
- * Runs a query, on a connection of the pool or on the client itself. On one of a pool the server ends the query at the
- * timeout, even when the network is down; the connection is given back if it is in good order, or else destroyed.
+ * Runs a query on a connection of the pool or on the given client. On a pool's connection the server ends the query at
+ * the timeout, even when the network is down. The connection is released if it is usable, or else destroyed.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function postgres (
   source: Source<PostgresPool | PostgresClient | PostgresDecorator>, options: QueryOptions = {}
 ): Check {
-  const clientOf = reach('postgres', source, ['query'])
+  const clientOf = resolveClient('postgres', source, ['query'])
   const query = readQuery('postgres', options)
   return async context => {
     const client = clientOf(context)
     try {
-      if ('pool' in client) await askPool(client.pool, query, context)
-      else if ('waitingCount' in client) await askPool(client, query, context)
-      else await askClient(client, query, context)
+      if ('pool' in client) await queryPool(client.pool, query, context)
+      else if ('waitingCount' in client) await queryPool(client, query, context)
+      else await queryClient(client, query, context)
     } catch (cause) {
-      throw failure(cause, WORDS)
+      throw toHealthError(cause, TITLES)
     }
   }
 }
 
-/** Nothing but the query: the client may be in a transaction, where a time limit would stay until its end. */
-async function askClient (client: PostgresClient, query: string, context: CheckContext): Promise<void> {
+/** Without a time limit on the server: in a transaction of the client's it would last until its end. */
+async function queryClient (client: PostgresClient, query: string, context: CheckContext): Promise<void> {
   context.awaiting = 'answer'
   await client.query(query)
 }
 
-async function askPool (pool: PostgresPool, query: string, context: CheckContext): Promise<void> {
+async function queryPool (pool: PostgresPool, query: string, context: CheckContext): Promise<void> {
+  // Read when the run ends: by then its own connection is released, unless it timed out.
+  context.data = {
+    get total () { return pool.totalCount },
+    get idle () { return pool.idleCount },
+    get waiting () { return pool.waitingCount }
+  }
   const connecting = pool.connect()
   context.awaiting = pool.waitingCount > 0 ? 'free connection' : 'connection'
   const connection = await connecting
-  await askOn({
-    // One message is one transaction, and the limit ends with it, behind pgbouncer too.
-    ask: () => connection.query(`SET LOCAL statement_timeout = ${context.timeout}; ${query}`),
-    isOutOfTime: error => (error as { code?: unknown }).code === QUERY_CANCELED,
-    giveBack: () => connection.release(),
+  await runPooled({
+    // Both statements are one transaction, with which the limit ends, even behind pgbouncer.
+    run: () => connection.query(`SET LOCAL statement_timeout = ${context.timeout}; ${query}`),
+    isTimeout: error => (error as { code?: unknown }).code === QUERY_CANCELED,
+    release: () => connection.release(),
     destroy: () => connection.release(true),
     events: connection
   }, context)

@@ -1,8 +1,8 @@
-import { refuse } from '../refusal.js'
+import { refuse } from '../validate.js'
 import { readOptions } from './options.js'
 
 export interface QueryOptions {
-  /** What the check asks the server. Default: `SELECT 1`. */
+  /** The query to run. Default: `SELECT 1`. */
   query?: string | undefined
 }
 

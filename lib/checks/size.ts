@@ -1,10 +1,10 @@
-import { refuse } from '../refusal.js'
+import { refuse } from '../validate.js'
 
 const MIB = 2 ** 20
 
 /**
- * An amount of memory or of disk: bytes, or a fraction of what there is. A percentage given for either is refused: it
- * would be a few bytes.
+ * Reads an amount of memory or disk: bytes, or a fraction of the total. A percentage such as 90 would be 90 bytes, so it is
+ * invalid.
  * @throws HEALTHZ_ERR_OPTION_INVALID
  */
 export function expectSize (option: string, value: unknown): number {
@@ -13,12 +13,12 @@ export function expectSize (option: string, value: unknown): number {
   refuse(option, `a fraction between 0 and 1, or an integer >= ${MIB} of bytes`, value)
 }
 
-/** @param whole what there is, in bytes */
+/** @param whole the total, in bytes */
 export function inBytes (size: number, whole: number): number {
   return size < 1 ? size * whole : size
 }
 
-/** For people, rounded up or down so that what is above another is never shown as the same. */
+/** For display, rounded so that a value above a limit is never shown as equal to it. */
 export function inMiB (bytes: number, round: 'ceil' | 'floor'): number {
   return Math[round](bytes / MIB)
 }

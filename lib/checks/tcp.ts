@@ -1,24 +1,24 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { Check } from '../../types/check.js'
-import { refuse } from '../refusal.js'
-import { failure } from './failure.js'
+import { refuse } from '../validate.js'
+import { toHealthError } from './to-health-error.js'
 import { readOptions } from './options.js'
 
 export interface TcpOptions {
-  /** A name or an address. */
+  /** A host name or an address. */
   host: string
   /** 1 to 65535. */
   port: number
 }
 
 /**
- * Connects, and closes again without a word: it tells that something listens.
+ * Connects and closes the connection without sending anything: checks that the port accepts connections.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function tcp (options: TcpOptions): Check {
   const { host, port } = readOptions('tcp', options, ['host', 'port'])
-  if (typeof host !== 'string' || host === '') refuse('tcp().host', 'a name or an address', host)
+  if (typeof host !== 'string' || host === '') refuse('tcp().host', 'a host name or an address', host)
   if (!isPort(port)) refuse('tcp().port', 'an integer from 1 to 65535', port)
   return async context => {
     context.awaiting = 'connection'
@@ -26,7 +26,7 @@ export function tcp (options: TcpOptions): Check {
     try {
       await once(socket, 'connect')
     } catch (cause) {
-      throw failure(cause)
+      throw toHealthError(cause)
     } finally {
       socket.destroy()
     }

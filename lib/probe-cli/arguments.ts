@@ -1,20 +1,22 @@
-/** Where a probe is asked. */
+import { parseArgs } from 'node:util'
+
+/** The endpoint to probe. */
 export interface Target {
   readonly url: URL
   /** The Unix socket that is connected to, whatever host and port the URL names. */
   readonly socket?: string
-  /** What it is called in messages. */
+  /** Its name in messages. */
   readonly name: string
 }
 
-/** What the command was told to do. */
+/** The arguments of the command, parsed. */
 export interface Plan {
   readonly target: Target
-  /** Of each try, in ms. */
+  /** Of each attempt, in ms. */
   readonly timeout: number
-  /** For how long a try may begin after the first, in ms; 0 for one try. */
+  /** How long after the first attempt another may start, in ms. 0 means a single attempt. */
   readonly wait: number
-  /** A value of its own, if there is one, for the `Host` header. */
+  /** A custom `Host` header. */
   readonly host: string | undefined
   /** The other headers. */
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
@@ -26,103 +28,87 @@ export interface Plan {
 
 export const USAGE = `Usage: healthz-probe [options] URL|PORT|SOCKET
 
-Asks a probe by the rules of the kubelet, and tells by its exit code how it went.
+Probes an endpoint with kubelet semantics and reports the result as its exit code.
 
-  URL     http://HOST:PORT/PATH, or the same with https
+  URL     http://HOST:PORT/PATH, or https
   PORT    a port of 127.0.0.1: 8080, or with a path 8080/healthz/live
   SOCKET  a Unix socket: /run/app.sock, or with a path ./app.sock:/healthz/live
 
-Without a path, a port and a socket are asked for /healthz/ready.
+The default path of a port or socket is /healthz/ready.
 
 Options
-  --timeout TIME   for everything, the body included: 500ms, 1s, 2m (default: 1s)
-  --wait TIME      try again until healthy; no try begins later than this (default: one try)
-  --header 'K: V'  send this header; may be given several times; Host replaces the target's,
-                   and without a value User-Agent and Accept are left out
-  --tls-verify     refuse a certificate that can't be verified
-  --verbose        print the body, and those of its checks that fail (?verbose asks for them)
-  --json           print the result as one line of JSON, with --verbose the body too
-  --quiet          leave out the line on standard error that says what is wrong
-  --help           print this
+  --timeout TIME   limit for the whole attempt, including the body: 500ms, 1s, 2m (default: 1s)
+  --wait TIME      retry until healthy; no attempt starts later than this (default: one attempt)
+  --header 'K: V'  send this header; can be repeated. Host overrides the target's.
+                   An empty User-Agent or Accept is omitted
+  --tls-verify     reject certificates that can't be verified
+  --verbose        print the body and its failing checks (add ?verbose to get them)
+  --json           print the result as one line of JSON, with --verbose including the body
+  --quiet          omit the line on standard error that names the failure
+  --help           print this help
   --version        print the version
 
 Exit code: 0 healthy, 1 unhealthy, 2 wrong usage.
 `
 
 const PATH = '/healthz/ready'
-/** Whether they take a value. */
-const OPTIONS = new Map([
-  ['--timeout', true], ['--wait', true], ['--header', true], ['--tls-verify', false],
-  ['--verbose', false], ['--json', false], ['--quiet', false], ['--help', false], ['--version', false]
-])
+export const OPTIONS = {
+  timeout: { type: 'string', default: '1s' },
+  wait: { type: 'string' },
+  header: { type: 'string', multiple: true, default: [] as string[] },
+  'tls-verify': { type: 'boolean', default: false },
+  verbose: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+  quiet: { type: 'boolean', default: false },
+  help: { type: 'boolean' },
+  version: { type: 'boolean' }
+} as const
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 }
-/** A day, in ms; a timer of more than 24 of them would be due at once. */
+/** One day, in ms. A timer of more than 24 days would fire at once. */
 const MAX_TIME = 86_400_000
 
 /**
- * @param defaults the headers that are sent unless others of their names are given
- * @throws what is wrong with them, in words for whoever wrote the command
+ * @param defaults the headers to send unless overridden by `--header`
+ * @throws an error with a message for the user of the command
  */
 export function readArguments (args: string[], defaults: Readonly<Record<string, string>>): Plan | 'help' | 'version' {
-  const { given, targets } = split(args)
-  if (given.has('--help')) return 'help'
-  if (given.has('--version')) return 'version'
-  if (targets.length !== 1) {
-    throw new Error(`Expected one URL, PORT or SOCKET, got ${targets.map(text => `\`${text}\``).join(' and ') || 'none'}`)
+  const { values, positionals } = parseArgs({ args, options: OPTIONS, allowPositionals: true })
+  if (values.help) return 'help'
+  if (values.version) return 'version'
+  if (positionals.length !== 1) {
+    throw new Error(`Expected one URL, PORT or SOCKET, got ${positionals.map(text => `\`${text}\``).join(' and ') || 'none'}`)
   }
-  const headers = (given.get('--header') ?? []).map(readHeader)
+  const headers = values.header.map(readHeader)
   const isGiven = (name: string) => headers.some(([other]) => other.toLowerCase() === name.toLowerCase())
   return {
-    target: readTarget(targets[0]!),
-    timeout: readTime('--timeout', given.get('--timeout')?.at(-1) ?? '1s'),
-    wait: given.has('--wait') ? readTime('--wait', given.get('--wait')!.at(-1)!) : 0,
+    target: readTarget(positionals[0]!),
+    timeout: readTime('--timeout', values.timeout),
+    wait: values.wait === undefined ? 0 : readTime('--wait', values.wait),
     host: headers.find(([name]) => /^host$/i.test(name))?.[1] || undefined,
     headers: [
       ...Object.entries(defaults).filter(([name]) => !isGiven(name)),
       ...headers.filter(([name, value]) => !/^host$/i.test(name) && (value !== '' || !/^(?:user-agent|accept)$/i.test(name)))
     ],
-    verify: given.has('--tls-verify'),
-    verbose: given.has('--verbose'),
-    json: given.has('--json'),
-    quiet: given.has('--quiet')
+    verify: values['tls-verify'],
+    verbose: values.verbose,
+    json: values.json,
+    quiet: values.quiet
   }
-}
-
-/** By hand, as `parseArgs` of `node:util` takes longer to load than all of this. */
-function split (args: string[]): { given: Map<string, string[]>, targets: string[] } {
-  const given = new Map<string, string[]>()
-  const targets: string[] = []
-  for (let i = 0; i < args.length; i++) {
-    const [option, inline] = args[i]!.split(/=(.*)/s) as [string, string | undefined]
-    if (!option.startsWith('-')) {
-      targets.push(args[i]!)
-      continue
-    }
-    const takesValue = OPTIONS.get(option)
-    if (takesValue === undefined) {
-      throw new Error(`Unknown option \`${option}\`: expected one of ${[...OPTIONS.keys()].join(', ')}`)
-    }
-    if (!takesValue && inline !== undefined) throw new Error(`Expected \`${option}\` to have no value, got \`${inline}\``)
-    const value = takesValue ? inline ?? args[++i] : ''
-    if (value === undefined) throw new Error(`Expected \`${option}\` to have a value, got none`)
-    given.set(option, [...given.get(option) ?? [], value])
-  }
-  return { given, targets }
 }
 
 /** `http://host/path`, `8080`, `8080/path`, `/run/app.sock` or `./app.sock:/path` → target. */
 function readTarget (text: string): Target {
   const [, port, portPath = PATH] = /^(\d+)(\/.*)?$/s.exec(text) ?? []
-  // A colon that a slash follows is in the name of no socket.
+  // The name of a socket contains no colon followed by a slash.
   const [, socket, socketPath = PATH] = /^([./].*?)(?::(\/.*))?$/s.exec(text) ?? []
   const href = port !== undefined ? `http://127.0.0.1:${port}${portPath}` : socket !== undefined ? `http://localhost${socketPath}` : text
   if (!/^https?:\/\//i.test(href) || !URL.canParse(href)) {
     throw new Error(`Expected a URL (http://127.0.0.1:8080/healthz/ready), a PORT (8080) or a SOCKET (/run/app.sock), got \`${text}\``)
   }
   const url = new URL(href)
-  // What it is called goes to logs.
+  // The name of a target is logged.
   if (url.username !== '' || url.password !== '') {
-    throw new Error("Expected a URL without a user and a password: give them by `--header 'Authorization: …'`")
+    throw new Error("Expected a URL without user and password, pass them as `--header 'Authorization: …'`")
   }
   const where = `${url.pathname}${url.search}`
   return socket === undefined ? { url, name: url.origin + where } : { url, socket, name: `${socket}:${where}` }
@@ -136,7 +122,7 @@ function readTime (option: string, text: string): number {
 }
 
 function readHeader (text: string): [name: string, value: string] {
-  // The characters of a name by RFC 9110, and of a value what fits into a line of Latin-1.
+  // A name by RFC 9110, and a value of one line in Latin-1.
   const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/.exec(text) ?? []
   if (name !== undefined) return [name, value!]
   throw new Error(`Expected \`--header\` to be a name and a value, such as 'Host: example.com', got \`${text}\``)

@@ -1,11 +1,11 @@
 import type { Plan } from './arguments.js'
 import type { Result } from './attempt.js'
 
-/** What is wrong with a failure, or odd about a warning. */
+/** The reason of a failure or a warning. */
 export function reasonOf (result: Result): string {
   const { outcome, answer, error } = result
-  const away = answer?.location === undefined ? '' : ` to ${answer.location}`
-  const more = error ?? (outcome === 'warning' ? `not followed${away}, taken for healthy` : titleOf(result))
+  const to = answer?.location ? ` to ${answer.location}` : ''
+  const more = error ?? (outcome === 'warning' ? `not followed${to}, counts as healthy` : titleOf(result))
   return [answer?.statusText, more].filter(Boolean).join(': ')
 }
 
@@ -24,7 +24,7 @@ export function inJson ({ target, verbose }: Plan, result: Result, tries: number
   })) + '\n'
 }
 
-/** The status, the body, and those of its checks that don't pass. */
+/** The status, the body, and its checks that don't pass. */
 export function inWords ({ target }: Plan, result: Result): string {
   const { answer, durationMs, error } = result
   const head = oneLine(`${target.name}: ${[answer?.statusText, error].filter(Boolean).join(': ')} (${Math.round(durationMs)} ms)`)
@@ -39,13 +39,13 @@ export function inWords ({ target }: Plan, result: Result): string {
   ].filter(Boolean).join('\n') + '\n'
 }
 
-/** Or as it came, if it is nested so deep that indenting it fails or makes it endless. */
+/** The body as received if it is nested too deep: indenting it would fail or multiply its size. */
 function indented (problem: object, body: string): string {
   try {
     const text = JSON.stringify(problem, null, 2)
     if (text.length < 16 * body.length) return text
   } catch {
-    // Nested deeper than the stack is.
+    // Nested deeper than the call stack.
   }
   return body.trimEnd()
 }
@@ -55,7 +55,7 @@ function titleOf (result: Result): string | undefined {
   return typeof title === 'string' ? title : undefined
 }
 
-/** The body, if it is an object of JSON, as problem details are. */
+/** The body, if it is a JSON object such as problem details. */
 function problemOf ({ answer }: Result): { title?: unknown, checks?: any } | undefined {
   try {
     const body: unknown = JSON.parse(answer!.body)
@@ -65,7 +65,7 @@ function problemOf ({ answer }: Result): { title?: unknown, checks?: any } | und
   }
 }
 
-/** Text of others, harmless on a terminal: nothing in it moves the cursor or turns the direction of reading. JSON stays JSON. */
+/** Escapes untrusted text for a terminal: no control characters, no change of text direction. JSON stays valid JSON. */
 function printable (text: string): string {
   return text.replace(/(?!\n|\t)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, found =>
     found.split('').map(unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`).join(''))

@@ -1,7 +1,7 @@
-import { CheckRunner } from '../../lib/check.js'
-import type { CheckPlan, Observer } from '../../lib/news.js'
-import type { Result } from '../../lib/result.js'
-import type { Run } from '../../lib/run.js'
+import { CheckRunner } from '../../lib/engine/check.js'
+import type { CheckPlan, Observer } from '../../lib/engine/transitions.js'
+import type { Result } from '../../lib/engine/evaluate.js'
+import type { Run } from '../../lib/engine/run.js'
 import { FakeTime } from './time.js'
 
 /** A promise to be settled from outside. */
@@ -21,9 +21,13 @@ export function runner (call: (run: Run) => unknown, plan: Partial<CheckPlan> = 
   const observer: Observer = {
     finished: (_plan, result) => { finished.push(result) },
     changed: (_plan, from, result, lastedMs) => { told.push(['changed', from, result.outcome, lastedMs]) },
+    tolerated: (_plan, { failures }) => { told.push(['tolerated', failures]) },
+    failing () {},
+    recovered () {},
     causeChanged: (_plan, result) => { told.push(['causeChanged', result.message ?? result.reason]) },
     overran: (_plan, blockedMs) => { told.push(['overran', blockedMs]) },
-    stuck: (_plan, runs, waitMs) => { told.push(['stuck', runs, waitMs]) }
+    stuck: (_plan, runs) => { told.push(['stuck', runs]) },
+    dataDropped: (_plan, dropped) => { told.push(['dataDropped', dropped]) }
   }
   const whole: CheckPlan = { probe: 'ready', name: 'database', timeout: 800, critical: true, maxAge: 0, ...plan }
   return { check: new CheckRunner(whole, call, observer, time), observer, told, finished, time }

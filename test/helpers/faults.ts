@@ -56,8 +56,8 @@ const TIMED_OUT: Comes & { timeout: number } = {
 const STUCK: typeof TIMED_OUT & Pick<Fault, 'lasts'> = { ...TIMED_OUT, log: ['warn: "fault" timed out'], lasts: true }
 const OVERRUN: typeof TIMED_OUT = {
   ...PASS,
-  log: [/^warn: "fault" blocked the event loop for \d{4} ms, past its timeout of 100 ms$/],
-  timeout: 100
+  log: [/^warn: "fault" blocked the event loop for \d{2,} ms, past its timeout of 20 ms$/],
+  timeout: 20
 }
 
 function says (message: string, shown: string | RegExp = `fault: ${message}`): Comes & Pick<Fault, 'check'> {
@@ -87,6 +87,8 @@ function deep (error: Error): Error {
   for (let i = 0; i < 20_000; i++) error = new Error('above', { cause: error })
   return error
 }
+/** Made here: it takes longer than a check may block. */
+const CHAIN = deep(new Error('oops'))
 function containsItself (): AggregateError {
   const error = new AggregateError([], 'all')
   error.errors.push(error)
@@ -178,7 +180,7 @@ export const FAULTS: readonly Fault[] = [
     kind: 'rejects with a HealthError that causes itself',
     check: () => Promise.reject(causedByItself(new HealthError('away')))
   },
-  { kind: 'rejects with a chain of 20,000 causes', check: () => Promise.reject(deep(new Error('oops'))), ...UNEXPECTED },
+  { kind: 'rejects with a chain of 20,000 causes', check: () => Promise.reject(CHAIN), ...UNEXPECTED },
   {
     kind: 'rejects with an AggregateError',
     check: () => Promise.any([Promise.reject(new Error('a')), Promise.reject(new Error('b'))]),
@@ -203,7 +205,8 @@ export const FAULTS: readonly Fault[] = [
   { kind: 'says CR, LF and NUL', ...says('a\r\nHTTP/1.1 200 OK\r\n\r\n\0b') },
   { kind: 'says lone surrogates', ...says('a\ud800b\udfffc\udc00\ud800') },
   {
-    ...says('\ud800\u{1f600}\0'.repeat(100_000), /^fault: (\ud800\u{1f600}\0){300,}.{0,3}…$/su),
+    // In two parts: SWC takes no `\u{…}` behind a surrogate.
+    ...says(('\ud800' + '\u{1f600}\0').repeat(100_000), /^fault: (\ud800\u{1f600}\0){300,}.{0,3}…$/su),
     kind: 'says much that is long once it is escaped',
     log: [/^warn: "fault" failed: (\ud800\u{1f600}\0){300,}.{0,3}…$/su, recovered]
   },
@@ -309,25 +312,25 @@ export const FAULTS: readonly Fault[] = [
     },
     ...UNEXPECTED
   },
-  { kind: 'blocks the loop for a second', check: ({ calls }) => { if (calls === 1) block(1000) }, ...OVERRUN },
+  { kind: 'blocks the loop', check: ({ calls }) => { if (calls === 1) block(60) }, ...OVERRUN },
   {
-    kind: 'blocks the loop for a second, then gives a promise',
-    check: async ({ calls }) => { if (calls === 1) block(1000) },
+    kind: 'blocks the loop, then gives a promise',
+    check: async ({ calls }) => { if (calls === 1) block(60) },
     ...OVERRUN
   },
   {
-    kind: 'blocks the loop for a second, then never settles',
-    check: ({ calls }) => { if (calls === 1) block(1000); return never },
+    kind: 'blocks the loop, then never settles',
+    check: ({ calls }) => { if (calls === 1) block(60); return never },
     ...STUCK,
-    timeout: 100,
+    timeout: 20,
     log: [...OVERRUN.log, ...STUCK.log]
   },
   // Whoever blocked it then isn't known.
   {
-    kind: 'waits, then blocks the loop for a second',
-    check: async ({ calls }) => { await setImmediate(); if (calls === 1) block(1000) },
+    kind: 'waits, then blocks the loop',
+    check: async ({ calls }) => { await setImmediate(); if (calls === 1) block(60) },
     ...PASS,
-    timeout: 100
+    timeout: 20
   },
 
   // What else it does
@@ -404,17 +407,17 @@ export interface Surrounding {
   /** The next answer; `closed` if there can't be one. The same if left out. */
   readonly again?: readonly [status: number, title: string] | 'closed'
   /** All lines of the plugin's in the log, as level and message. */
-  readonly log: readonly string[]
+  readonly log: ReadonlyArray<string | RegExp>
 }
 
 const NO_DETAILS = {
   path: 'ready/fine',
   status: 404,
   title: 'The ready/fine check endpoint is not setup',
-  log: ['warn: details of a probe were asked for and not given: the option `details` does not allow them (told once)']
+  log: ['warn: probe details denied by the `details` option (logged once)']
 }
 const ready = { fine: () => {} }
-const LISTENER_FAILED = 'error: a listener of healthz.onChange failed'
+const LISTENER_FAILED = 'error: healthz.onChange listener failed'
 const FAILS = { options: { ready: () => false }, status: 503, title: 'The ready check failed' }
 
 export const SURROUNDINGS: readonly Surrounding[] = [
@@ -503,7 +506,7 @@ export const SURROUNDINGS: readonly Surrounding[] = [
     options: { ready: ({ app }) => { app.healthz.drain(0) } },
     status: 503,
     title: 'Shutting down',
-    log: ['info: draining for 0 s, ready fails from now on', 'info: drained for 0 s']
+    log: ['info: draining for 0 s, ready fails from now on', /^info: drained for 0(\.\d+)? s$/]
   },
   {
     kind: 'a check that drains and waits for it',
@@ -585,11 +588,11 @@ export const MODULES: readonly FaultyModule[] = [
     says: /is `5` \(number\)$/
   },
   {
-    kind: 'exports what throws when it is looked at',
-    name: 'trapped.cjs',
-    source: "module.exports = new Proxy({}, { getOwnPropertyDescriptor () { throw new Error('oops') } })",
-    code: 'HEALTHZ_ERR_CHECK_EXPORT',
-    says: /./
+    kind: 'exports a getter that throws',
+    name: 'getter.cjs',
+    source: "module.exports = { get default () { throw new Error('oops') } }",
+    code: 'HEALTHZ_ERR_CHECK_LOAD',
+    says: /: oops$/
   },
   {
     kind: 'has a syntax error',

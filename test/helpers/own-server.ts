@@ -73,7 +73,8 @@ export function needsCommands (t: Test, ...commands: string[]): boolean {
   return hasAll(t, commands.filter(command => spawnSync(command, ['--version']).error !== undefined))
 }
 
-async function freePort (): Promise<number> {
+/** A port of the loopback that nobody listens on. */
+export async function freePort (): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as { port: number }

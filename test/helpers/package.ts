@@ -47,11 +47,7 @@ export async function pack (...besides: string[]): Promise<Package> {
 
   const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
   const needed = [...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies), ...besides]
-  await Promise.all(needed.map(async name => {
-    const link = join(user, 'node_modules', name)
-    await mkdir(dirname(link), { recursive: true })
-    await symlink(join(project, 'node_modules', name), link, 'junction')
-  }))
+  await Promise.all(needed.map(name => link(user, name)))
   return {
     user,
     root,
@@ -60,6 +56,13 @@ export async function pack (...besides: string[]): Promise<Package> {
     manifest,
     remove: () => rm(user, { recursive: true, force: true })
   }
+}
+
+/** Installs one of the project's packages in a folder, perhaps under another name. */
+export async function link (folder: string, name: string, as = name): Promise<void> {
+  const path = join(folder, 'node_modules', as)
+  await mkdir(dirname(path), { recursive: true })
+  await symlink(join(project, 'node_modules', name), path, 'junction')
 }
 
 /** The files below a folder, as sorted paths with `/`. */

@@ -1,8 +1,9 @@
 /**
- * How often a property is tried, and from which seed: HEALTHZ_PROPERTY_RUNS=20000 tries so many examples,
- * HEALTHZ_PROPERTY_SEED=… those of a failure again.
+ * The number of runs and the seed of a property. The seed is fixed, except in the long suites and with
+ * HEALTHZ_PROPERTY_RUNS=20000, which sets the number of runs. HEALTHZ_PROPERTY_SEED=… repeats a failure.
  */
 export function trials (runs: number): { numRuns: number, seed: number } {
-  const { HEALTHZ_PROPERTY_RUNS = String(runs), HEALTHZ_PROPERTY_SEED = String(Date.now() % 2 ** 31) } = process.env
-  return { numRuns: Number(HEALTHZ_PROPERTY_RUNS), seed: Number(HEALTHZ_PROPERTY_SEED) }
+  const { HEALTHZ_LONG, HEALTHZ_PROPERTY_RUNS, HEALTHZ_PROPERTY_SEED } = process.env
+  const seed = (HEALTHZ_LONG ?? HEALTHZ_PROPERTY_RUNS) === undefined ? 1 : Date.now() % 2 ** 31
+  return { numRuns: Number(HEALTHZ_PROPERTY_RUNS ?? runs), seed: Number(HEALTHZ_PROPERTY_SEED ?? seed) }
 }

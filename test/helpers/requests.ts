@@ -27,6 +27,8 @@ export interface Site {
   readonly methods: readonly string[]
   /** Paths of the app's own, with GET. */
   readonly appPaths: readonly string[]
+  /** It is a separate port, which takes no bodies. */
+  readonly separate: boolean
 }
 
 /** The header by which an operator says so. */
@@ -36,7 +38,7 @@ const CHUNKED = 'Transfer-Encoding: chunked'
 // What it is to answer
 
 type Expected =
-  | { readonly by: 'probe', readonly status: number, readonly title: string, readonly checks?: readonly CheckModel[] }
+  | { readonly by: 'probe', readonly status: number, readonly title: string, readonly checks?: readonly CheckModel[], readonly boot?: boolean }
   | { readonly by: 'others', readonly statuses: readonly number[] }
 
 const MAX_BODY = 10 * 1024 - 1
@@ -44,14 +46,16 @@ const others = (...statuses: number[]): Expected => ({ by: 'others', statuses })
 /** The app's own 404; a body that it can't read comes first. */
 const APP_404 = others(404, 400, 415)
 
-export function expected (site: Site, { method, target, operator }: Request): Expected {
-  if (!/^(\/|https?:\/\/)/.test(target)) return others(200, 404)
+export function expected (site: Site, { method, target, operator, body }: Request): Expected {
+  const tooLarge: Expected | undefined = site.separate && body ? { by: 'probe', status: 413, title: 'Content Too Large' } : undefined
+  if (!/^(\/|https?:\/\/)/.test(target)) return tooLarge ?? others(200, 404)
   const path = target.replace(/^https?:\/\/[^/?#]*/, '').replace(/[?#].*/s, '')
   const query = new URLSearchParams(/\?.*/s.exec(target)?.[0])
   const segments = path.split('/').slice(1).map(decode)
   const routed = site.methods.includes(method) && method !== 'OPTIONS'
   // A method that no route is for was looked at first, in the older versions of Fastify 5.
   if (segments.includes(null)) return routed ? others(400) : others(400, 404)
+  if (tooLarge !== undefined) return tooLarge
   if (!routed) return APP_404
 
   const reads = method === 'GET' || method === 'HEAD'
@@ -61,13 +65,13 @@ export function expected (site: Site, { method, target, operator }: Request): Ex
     if (!reads) return { by: 'probe', status: 405, title: 'Method Not Allowed' }
     const left = allowed ? query.getAll('exclude') : []
     const checks = site.probes[found[0]]!.filter(({ name }) => !left.includes(name))
-    return { by: 'probe', ...verdict(found[0], checks), ...(allowed && query.has('verbose') && { checks }) }
+    return { by: 'probe', ...verdict(found[0], checks), ...(allowed && query.has('verbose') && { checks, boot: found[0] === 'startup' }) }
   }
-  const above = Object.entries(site.paths).find(([, probePath]) => same(segments.slice(0, -1), probePath))
+  const above = Object.keys(site.probes).find(probe => site.root !== '' && same(segments.slice(0, -1), `${site.root}/${probe}`))
   if (above !== undefined && reads) {
-    const check = site.probes[above[0]]!.find(({ name }) => name === segments.at(-1))
+    const check = site.probes[above]!.find(({ name }) => name === segments.at(-1))
     if (allowed && check !== undefined) {
-      return { by: 'probe', ...verdict(above[0], [{ ...check, critical: true }]), checks: [check] }
+      return { by: 'probe', ...verdict(above, [{ ...check, critical: true }]), checks: [check] }
     }
   }
   const below = segments.slice(site.root.split('/').length - 1).join('/')
@@ -75,8 +79,7 @@ export function expected (site: Site, { method, target, operator }: Request): Ex
     return { by: 'probe', status: 404, title: `The ${below} check endpoint is not setup` }
   }
   if (reads && site.appPaths.some(appPath => same(segments, appPath))) return others(200)
-  // Fastify's limit of a parameter's length, where nothing else stands below a probe.
-  return above !== undefined && segments.at(-1)!.length > 100 ? others(404, 414) : APP_404
+  return APP_404
 }
 
 function decode (segment: string): string | null {
@@ -109,7 +112,9 @@ export function fault (site: Site, request: Request, { status, headers, body }: 
   }
   if (status !== wanted.status) return `status ${status} in place of ${wanted.status}`
   const names = ['cache-control', 'connection', 'content-length', 'content-type', 'date', 'x-content-type-options']
-  if (!request.closes) names.push('keep-alive')
+  // After a body that isn't read the connection is closed.
+  const closes = request.closes || status === 413
+  if (!closes) names.push('keep-alive')
   if (status === 405) names.push('allow')
   const given = [...headers.keys()].sort().join()
   if (given !== names.sort().join()) return `headers ${given} in place of ${names.join()}`
@@ -117,7 +122,7 @@ export function fault (site: Site, request: Request, { status, headers, body }: 
   if (headers.get('cache-control') !== 'no-store') return 'cache-control'
   if (headers.get('x-content-type-options') !== 'nosniff') return 'x-content-type-options'
   const connection = headers.get('connection')
-  if (connection !== (request.closes ? 'close' : 'keep-alive')) return `connection: ${connection}`
+  if (connection !== (closes ? 'close' : 'keep-alive')) return `connection: ${connection}`
   if (status === 405 && headers.get('allow') !== 'GET, HEAD') return 'allow'
   const length = Number(headers.get('content-length'))
   if (wanted.checks === undefined && length > MAX_BODY) return `a body of ${length} bytes`
@@ -137,10 +142,10 @@ function faultOfCut (whole: string, body: string): string | undefined {
 }
 
 function faultOfDetails (
-  checks: readonly CheckModel[], wanted: { status: number, title: string }, body: string
+  checks: readonly CheckModel[], wanted: { status: number, title: string, boot?: boolean }, body: string
 ): string | undefined {
-  const { status, title, checks: told = {}, ...rest } = JSON.parse(body)
-  if (status !== wanted.status || Object.keys(rest).length > 0) return `body ${body}`
+  const { status, title, checks: told = {}, bootMs, ...rest } = JSON.parse(body)
+  if (status !== wanted.status || Object.keys(rest).length > 0 || Number.isInteger(bootMs) !== (wanted.boot === true)) return `body ${body}`
   const failing = checks.filter(({ fails }) => fails !== undefined)
   const given: string[] = [title, ...failing.map(({ name }) => told[name]?.title)]
   const full = [wanted.title, ...failing.map(({ fails }) => fails!.title)]
@@ -161,6 +166,8 @@ export interface Request {
   readonly method: string
   readonly target: string
   readonly operator: boolean
+  /** It has a body of some length, or in chunks. */
+  readonly body: boolean
   /** It is the last of its connection, and says so. */
   readonly closes: boolean
 }
@@ -293,7 +300,8 @@ const proper: fc.Arbitrary<MessageOf> = fc.record({
   if (last && !http10) fields.push('Connection: close')
   const head = [`${method} ${target} HTTP/${http10 ? '1.0' : '1.1'}`, ...fields, '', ''].join('\r\n')
   const refusals = tooLong(head) ? { refusals: [431] } : {}
-  return { method, target, operator, closes: last, bytes: Buffer.from(head + body.bytes, 'latin1'), ...refusals }
+  const hasBody = body.bytes !== ''
+  return { method, target, operator, body: hasBody, closes: last, bytes: Buffer.from(head + body.bytes, 'latin1'), ...refusals }
 })
 
 /** Stands for a request within what should be the body of another, for which it must never be taken. */
@@ -355,7 +363,9 @@ const improper: fc.Arbitrary<MessageOf> = fc.record({
   const [write, ...refusals] = IMPROPER[what]!
   const smuggled = `GET ${site.paths.broken} HTTP/1.1\r\nHost: localhost\r\n\r\n`
   const bytes = Buffer.from(write(`${method} ${target} HTTP/1.1`).replace(SMUGGLED, smuggled), 'latin1')
-  return { method, target, operator: false, closes: false, refusals: tooLong(bytes) ? [...refusals, 431] : refusals, bytes }
+  const [head] = bytes.toString('latin1').split('\r\n\r\n')
+  const body = /^(transfer-encoding *:|content-length: *[1-9])/im.test(head!)
+  return { method, target, operator: false, body, closes: false, refusals: tooLong(bytes) ? [...refusals, 431] : refusals, bytes }
 })
 
 /** All that one connection carries, and how. */

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { project } from './package.js'
 
 /** How long things take that a process can be ended in, in ms. */
-export const LASTS = { boot: 60, drain: 100, work: 40, close: 60 }
+export const LASTS = { boot: 60, drain: 400, work: 40, close: 60 }
 
 /** What is published, and not `lib/`: transpiling that for each process would take most of the time. */
 const PROGRAM = `

@@ -1,30 +1,55 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
 import type { LogLine } from './log.js'
 
-const PRELUDE = `
+export const PRELUDE = `
   const Fastify = require('fastify')
-  const healthz = require('./lib/index.js')
+  const healthz = require('./dist/lib/index.js')
   const stream = { write (line) { require('node:fs').writeSync(1, line) } }
   const say = (msg, rest) => { stream.write(JSON.stringify({ msg, ...rest }) + '\\n') }
 `
 
+/** Loads TypeScript as tap does, for `spawnNode`. */
+export const TYPESCRIPT = process.execArgv.filter(arg => arg.includes('@tapjs/typescript'))
+
+/** To be preloaded, so that every separate port has a thread. */
+export const WITH_THREAD = join(__dirname, 'with-thread.cjs')
+
+/** Whether it is, as in the tests that test/watchdog/thread.test.ts runs again. */
+export const THREAD = process.env.HEALTHZ_THREAD === '1'
+
 /**
- * A process of its own, with the plugin from its sources; everything that it writes to stdout is lines of JSON.
- * pino by itself writes when it can, and what is left when the process exits, in no sure order: give it `stream`.
+ * Starts Node as users do. tap adds its loaders to every child process by `NODE_OPTIONS`: they take a second to load and
+ * listen for signals. `env` removes them, and becomes the process itself.
+ */
+export function spawnNode (args: readonly string[], env: Record<string, string> = {}, options: { detached?: boolean } = {}) {
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
+  const preload = THREAD ? ['--require', WITH_THREAD] : []
+  return spawn('env', ['-u', 'NODE_OPTIONS', ...variables, process.execPath, ...preload, ...args], options)
+}
+
+/**
+ * Starts a separate process with the plugin from `dist/`, which must have been built. All it writes to stdout is lines of
+ * JSON. pino alone writes when it can, and the rest on exit, in no fixed order: give it `stream`.
  */
 export function startService (t: Test, program: string) {
-  const child = spawn(process.execPath, [...process.execArgv, '--eval', `${PRELUDE};(async () => {${program}})()`], {
-    stdio: ['ignore', 'pipe', 'pipe']
-  })
+  return follow(t, spawnNode(['--eval', `${PRELUDE};(async () => {${program}})()`]))
+}
+
+/** Reads what a process writes, which is lines of JSON on stdout. It is killed with the test. */
+export function follow (t: Test, child: ChildProcessWithoutNullStreams) {
   t.teardown(() => child.kill('SIGKILL'))
   const lines: LogLine[] = []
   const waiting = new Set<() => void>()
   let stderr = ''
   let ended = false
-  child.stderr.setEncoding('utf8').on('data', chunk => { stderr += chunk })
+  child.stderr.setEncoding('utf8').on('data', chunk => {
+    stderr += chunk
+    for (const look of waiting) look()
+  })
   const reader = createInterface(child.stdout).on('line', line => {
     lines.push(JSON.parse(line))
     for (const look of waiting) look()
@@ -37,18 +62,27 @@ export function startService (t: Test, program: string) {
 
   /** Resolves with the first line of that message, once it is there; rejects when the process ends without it. */
   function line (msg: string | RegExp): Promise<LogLine> {
+    return until(msg, () => lines.find(line => typeof msg === 'string' ? line.msg === msg : msg.test(line.msg)))
+  }
+
+  /** Resolves once stderr matches; rejects when the process ends before. */
+  function complaint (pattern: RegExp): Promise<RegExpExecArray> {
+    return until(pattern, () => pattern.exec(stderr) ?? undefined)
+  }
+
+  function until<T> (what: string | RegExp, find: () => T | undefined): Promise<T> {
     return new Promise((resolve, reject) => {
       const look = () => {
-        const found = lines.find(line => typeof msg === 'string' ? line.msg === msg : msg.test(line.msg))
+        const found = find()
         if (found === undefined && !ended) return
         waiting.delete(look)
         if (found !== undefined) resolve(found)
-        else reject(new Error(`${msg} was not said: ${JSON.stringify(lines)} ${stderr}`))
+        else reject(new Error(`${what} was not said: ${JSON.stringify(lines)} ${stderr}`))
       }
       waiting.add(look)
       look()
     })
   }
 
-  return { exit, line, lines, kill: (signal: NodeJS.Signals) => { child.kill(signal) } }
+  return { exit, line, lines, complaint, kill: (signal: NodeJS.Signals) => { child.kill(signal) } }
 }

@@ -1,12 +1,13 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Time } from '../../lib/time.js'
+import type { EngineTime } from '../../lib/clock.js'
 
 interface Timer { at: number, readonly callback: () => void, readonly background: boolean }
 
 /** A clock that stands still until it is told to go on. */
-export class FakeTime implements Time {
+export class FakeTime implements EngineTime {
   #now = 0
   readonly #timers = new Set<Timer>()
+  readonly #polls: Array<{ readonly at: number, readonly callback: () => void }> = []
 
   now () { return this.#now }
   date () { return Date.UTC(2026, 0, 1) + this.#now }
@@ -19,6 +20,11 @@ export class FakeTime implements Time {
 
   cancel (timer: unknown) { this.#timers.delete(timer as Timer) }
 
+  /** In the middle, so that intervals don't vary. */
+  random () { return 0.5 }
+
+  afterPoll (callback: () => void) { this.#polls.push({ at: this.#now, callback }) }
+
   /** How many timers are running. */
   get timers (): number { return this.#timers.size }
   /** How many of them keep a process alive. */
@@ -29,11 +35,20 @@ export class FakeTime implements Time {
     const until = this.#now + ms
     await setImmediate()
     for (;;) {
-      const [next] = [...this.#timers].filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)
-      if (next === undefined) break
-      this.#now = Math.max(this.#now, next.at)
-      this.#timers.delete(next)
-      next.callback()
+      const [poll] = this.#polls
+      const due = Math.max(until, poll?.at ?? 0)
+      const [next] = [...this.#timers].filter(({ at }) => at <= due).sort((a, b) => a.at - b.at)
+      if (poll !== undefined && !(next !== undefined && next.at <= poll.at)) {
+        // All that was due when it was asked for has been called.
+        this.#polls.shift()
+        poll.callback()
+      } else if (next !== undefined) {
+        this.#now = Math.max(this.#now, next.at)
+        this.#timers.delete(next)
+        next.callback()
+      } else {
+        break
+      }
       await setImmediate()
     }
     // A callback may have blocked past it.

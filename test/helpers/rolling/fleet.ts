@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { HealthzOptions } from '../../../types/options.js'
 import { Kubelet, probe, type ProbeSpec } from '../kubelet.js'
 import type { LogLine } from '../log.js'
+import { spawnNode, TYPESCRIPT } from '../service.js'
 import type { Balancer, Endpoint } from './balancer.js'
 
 export interface ServiceSettings {
@@ -16,6 +17,10 @@ export interface ServiceSettings {
   readonly ownPort?: boolean
   readonly keepAliveTimeout?: number
   readonly return503OnClosing?: boolean
+  /** The program, instead of `service.ts`. */
+  readonly program?: string
+  /** The app of `nest.ts` has @nestjs/terminus, with so many ms as `gracefulShutdownTimeoutMs`. */
+  readonly terminus?: number
 }
 
 interface LiveProbe {
@@ -50,11 +55,7 @@ export class Service implements Endpoint {
   readonly #waiting = new Set<() => void>()
 
   constructor (settings: ServiceSettings) {
-    // tap follows every child process, by NODE_OPTIONS, with listeners to signals that a service doesn't have. What is
-    // left of it here is what reads TypeScript.
-    const loader = process.execArgv.filter(arg => arg.includes('@tapjs/typescript'))
-    const program = [process.execPath, ...loader, join(__dirname, 'service.ts'), JSON.stringify(settings)]
-    this.#child = spawn('env', ['-u', 'NODE_OPTIONS', ...program], { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = spawnNode([...TYPESCRIPT, join(__dirname, settings.program ?? 'service.ts'), JSON.stringify(settings)])
     this.pid = this.#child.pid!
     this.#child.stderr!.setEncoding('utf8').on('data', chunk => { this.stderr += chunk })
     createInterface(this.#child.stdout!).on('line', line => this.#read(JSON.parse(line)))

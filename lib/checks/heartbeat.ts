@@ -1,0 +1,36 @@
+import type { Check } from '../../types/check.js'
+import { HealthError } from '../errors.js'
+import { expectMs } from '../validate.js'
+import { readOptions } from './options.js'
+
+export interface HeartbeatOptions {
+  /** How long ago the last beat may be, in ms, at least 1. */
+  max: number
+}
+
+/** A check of something that beats, such as the loop of a worker. */
+export interface Heartbeat extends Check {
+  /** Beats. It can be passed on alone: `const { beat } = heartbeat({ max: 60_000 })`. */
+  readonly beat: () => void
+}
+
+/**
+ * Fails when its last beat is longer ago. Before the first one the time counts from here.
+ * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
+ */
+export function heartbeat (options: HeartbeatOptions): Heartbeat {
+  const max = expectMs('heartbeat().max', readOptions('heartbeat', options, ['max']).max, 1)
+  let last = performance.now()
+  const check: Check = context => {
+    const age = Math.floor(performance.now() - last)
+    context.data = { age }
+    if (age > max) throw new HealthError(`no beat for ${duration(age)}`)
+  }
+  return Object.assign(check, { beat () { last = performance.now() } })
+}
+
+/** `850 ms`, `1.5 s`, `75 s`. Rounded down, so that it isn't longer than it was. */
+function duration (ms: number): string {
+  if (ms < 1000) return `${ms} ms`
+  return `${ms < 10_000 ? Math.floor(ms / 100) / 10 : Math.floor(ms / 1000)} s`
+}

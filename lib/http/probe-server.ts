@@ -1,0 +1,210 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { ListenSettings } from '../options/plugin-options.js'
+import { healthzError } from '../errors.js'
+import type { HealthzLog } from '../telemetry/log.js'
+import { routes, type RoutesOptions, send } from './routes.js'
+
+/**
+ * For how long nothing may come and go on a connection, in ms; twice as long while an answer isn't read. Not 5 s, a
+ * usual period: a request may cross the close.
+ */
+const IDLE_TIMEOUT = 3000
+
+/**
+ * Limits of a connection to the separate port, in ms. A prober sends its request at once, so they are short; none of
+ * them runs while a check does.
+ */
+const LIMITS = {
+  /** For the head of a request, the first one counted from the connection on. */
+  headersTimeout: 5000,
+  /** For all of a request. */
+  requestTimeout: 5000,
+  /** Between an answer and the next request. */
+  keepAliveTimeout: IDLE_TIMEOUT,
+  /** How often the first two are looked at. */
+  connectionsCheckingInterval: 1000
+} as const
+
+/** Where connections come from. */
+export interface Listening {
+  readonly address: AddressInfo
+  /** Accept no more of them. */
+  close (): void
+}
+
+/** Makes a server listen. */
+export type Bind = (server: Server, listen: ListenSettings) => Promise<Listening>
+
+/**
+ * The server of a separate port. With `@fastify/restartable` an app boots while the one that it replaces is still up,
+ * and takes over its server.
+ */
+class Port {
+  readonly server = createServer(LIMITS, (request, response) => {
+    // With a listener Node leaves the connection alone: if nothing is left to be read, it waits for a check.
+    response.on('timeout', (socket: Socket) => { if (socket.writableLength > 0) socket.destroy() })
+    if (!refused.has(request.socket)) this.owner!.handle(request, response)
+  })
+
+  /** Handles requests. */
+  owner: ProbeServer | undefined
+  listening: Listening | undefined
+
+  /** Ready to follow: takes over when its app listens or the owner closes. */
+  next: ProbeServer | undefined
+
+  constructor () {
+    this.server.on('connection', (socket: Socket) => { socket.unref() })
+    this.server.timeout = IDLE_TIMEOUT
+  }
+}
+
+/** Ports by the app's server, which a restarted app shares with its predecessor, then by address. */
+const ports = new WeakMap<object, Map<string, Port>>()
+
+/**
+ * Serves the probes on a separate port, with the app's logger and without its hooks. It listens before the app is ready
+ * and until the app has closed, and doesn't keep the process alive.
+ */
+export class ProbeServer {
+  readonly address: AddressInfo
+
+  private constructor (
+    readonly handle: RequestListener,
+    private readonly own: FastifyInstance,
+    private readonly port: Port
+  ) {
+    this.address = port.listening!.address
+  }
+
+  /**
+   * @param bind makes the server listen
+   * @throws HEALTHZ_ERR_LISTEN
+   */
+  static async open (
+    app: FastifyInstance, listen: ListenSettings, options: RoutesOptions, log: HealthzLog, bind: Bind = listenItself
+  ): Promise<ProbeServer> {
+    const key = `${listen.port} ${listen.host ?? ''}`
+    const known = ports.get(app.server) ?? new Map<string, Port>()
+    ports.set(app.server, known)
+    // Two scopes of one app have one server as well, but no port in common.
+    const taken = (app as { restarted?: boolean }).restarted === true ? known.get(key) : undefined
+    const port = taken ?? new Port()
+    const { handle, own } = await serve(app, port, options)
+    if (taken === undefined) {
+      try {
+        port.listening = await bind(port.server, listen)
+      } catch (cause) {
+        throw healthzError('HEALTHZ_ERR_LISTEN', listen.port, (cause as Error).message, { cause })
+      }
+      known.set(key, port)
+    }
+    const server = new ProbeServer(handle, own, port)
+    if (taken === undefined) {
+      server.take()
+      log.listening(server.address)
+    }
+    return server
+  }
+
+  /** The app has booted: this server may take over from its predecessor. */
+  ready (): void {
+    if (this.port.owner !== this) this.port.next = this
+  }
+
+  /** Handles all requests from now on, in place of its predecessor. */
+  take (): void {
+    this.port.owner = this
+    this.port.next = undefined
+  }
+
+  /** Closes the port, or hands it over to the successor. Pending responses are still sent. */
+  close (): void {
+    const { port } = this
+    if (port.next === this) port.next = undefined
+    if (port.owner === this) {
+      if (port.next === undefined) port.listening!.close()
+      else port.next.take()
+    }
+    this.own.close()
+  }
+}
+
+/** Creates a second Fastify instance with the routes, behind the server of the port. */
+async function serve (app: FastifyInstance, { server }: Port, options: RoutesOptions) {
+  // Loaded already by the app; required here only, since it isn't a dependency.
+  const { fastify: Fastify, LogController } = require('fastify') as typeof import('fastify')
+  let requests = 0
+  let handle!: RequestListener
+  const own = Fastify({
+    serverFactory (handler) {
+      handle = handler
+      // Fastify adds its own.
+      return server.removeAllListeners('clientError')
+    },
+    loggerInstance: app.log,
+    childLoggerFactory: app.childLoggerFactory,
+    ...logOptions(app.initialConfig, LogController),
+    ...routerOptions(app.initialConfig),
+    genReqId: () => `healthz-${(++requests).toString(36)}`
+  })
+  own.addHook('onRequest', refuseBody)
+  // Constraints are about the app's hosts.
+  own.register(routes, { ...options, routeOptions: { ...options.routeOptions, constraints: undefined } })
+  await own.ready()
+  return { handle, own }
+}
+
+/**
+ * Connections that end because a request had a body. Requests that follow on them are ignored: Node sends no response to
+ * the next ones, and throws an uncaught error when it has sent one to a later one (an assertion in `resOnFinish`).
+ */
+const refused = new WeakSet<Socket>()
+
+/** Refuses a request with a body: no prober sends one. */
+function refuseBody ({ headers, raw }: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  if (headers['transfer-encoding'] === undefined && !(Number(headers['content-length']) > 0)) return done()
+  refused.add(raw.socket)
+  send(reply.header('connection', 'close'), { status: 413, title: 'Content Too Large' })
+}
+
+/** Not Fastify's `listen`: without a host Node listens on all addresses, IPv6 included where available. */
+export async function listenItself (server: Server, { port, host }: ListenSettings): Promise<Listening> {
+  server.listen({ port, host }).unref()
+  await once(server, 'listening')
+  return { address: server.address() as AddressInfo, close: () => { server.close() } }
+}
+
+/** What Fastify has for options of the router that aren't given, in versions that take them beside the others. */
+const ROUTER_DEFAULTS: Readonly<Record<string, unknown>> = {
+  allowUnsafeRegex: false,
+  caseSensitive: true,
+  ignoreDuplicateSlashes: false,
+  ignoreTrailingSlash: false,
+  maxParamLength: 100,
+  useSemicolonDelimiter: false
+}
+
+/** The app's options of the router. To give one beside the others is deprecated, so it isn't done without need. */
+export function routerOptions (config: FastifyInstance['initialConfig']): object {
+  const { routerOptions, ...others } = config as { routerOptions?: object } & Record<string, unknown>
+  if (routerOptions !== undefined) {
+    // The routes of the separate port have none, and Fastify changes the strategies, which are frozen by now.
+    const { constraints, ...rest } = routerOptions as { constraints?: object }
+    return { routerOptions: rest }
+  }
+  return Object.fromEntries(Object.entries(ROUTER_DEFAULTS)
+    .filter(([name, value]) => others[name] !== undefined && others[name] !== value)
+    .map(([name]) => [name, others[name]]))
+}
+
+/** How the app logs its requests. The older versions of Fastify 5 have no `LogController`, and take its options themselves. */
+export function logOptions (
+  { requestIdLogLabel, disableRequestLogging }: FastifyInstance['initialConfig'], LogController?: typeof import('fastify').LogController
+) {
+  const options = { requestIdLogLabel, disableRequestLogging }
+  return LogController === undefined ? options : { logController: new LogController(options) }
+}

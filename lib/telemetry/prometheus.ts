@@ -1,0 +1,240 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Counter, Gauge, Histogram, Metric } from 'prom-client'
+import type { CheckOutcome, CheckRun, DrainEnd, Healthz, HealthzChange, LoopBlock, ProbeAbort } from '../../types/healthz.js'
+import { healthzError } from '../errors.js'
+import { type Client, findClient } from './prometheus-client.js'
+import { refuse, refuseUnknown } from '../validate.js'
+
+/**
+ * Exports the probes and checks of the `fastify-healthz` registered before it to Prometheus. A scrape reads the last
+ * results and runs no check. The metrics are removed from the registry when the app closes.
+ * @throws HEALTHZ_ERR_METRIC_EXISTS, HEALTHZ_ERR_METRICS_CLIENT_AMBIGUOUS, HEALTHZ_ERR_METRICS_CLIENT_MISSING,
+ * HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
+ */
+async function prometheus (fastify: FastifyInstance, options: prometheus.PrometheusOptions): Promise<void> {
+  refuseUnknown('', options, ['register'])
+  const given = options.register
+  // Not by `instanceof`: several copies of a client may be installed.
+  if (given !== undefined && typeof given?.registerMetric !== 'function') {
+    refuse('register', 'a registry of @prometheus-io/client or prom-client', given)
+  }
+  const { client, register }: { client: Client, register: prometheus.MetricsRegistry } = findClient(given)
+  const { healthz } = fastify
+  const metrics = new Metrics(client, healthz)
+  // Read now: a scrape in the OpenMetrics format renames counters.
+  const names = metrics.all.map(metric => (metric as unknown as { readonly name: string }).name)
+  for (const name of names) {
+    if (register.getSingleMetric(name) !== undefined) throw healthzError('HEALTHZ_ERR_METRIC_EXISTS', name)
+  }
+  for (const metric of metrics.all) register.registerMetric(metric)
+
+  /** Calls back with the messages of this app, since all apps of the process share the channels. */
+  const receive = <Message extends { readonly app: object }>(name: string, callback: (message: Message) => void) => {
+    const listener = (message: unknown) => {
+      if (((message as Message).app as FastifyInstance).healthz === healthz) callback(message as Message)
+    }
+    subscribe(name, listener)
+    return () => unsubscribe(name, listener)
+  }
+  const ends = [
+    receive<CheckRun>('fastify-healthz:check', run => metrics.ran(run)),
+    receive<ProbeAbort>('fastify-healthz:abort', abort => metrics.aborted(abort)),
+    receive<LoopBlock>('fastify-healthz:block', block => metrics.blocked(block)),
+    receive<DrainEnd>('fastify-healthz:drain', drain => metrics.drained(drain))
+  ]
+  healthz.onChange(change => metrics.changed(change))
+  fastify.addHook('onClose', async () => {
+    for (const end of ends) end()
+    for (const name of names) register.removeSingleMetric(name)
+  })
+}
+
+const OUTCOMES: readonly CheckOutcome[] = ['pass', 'warn', 'fail']
+/** In seconds, from a check that reads a flag to one with a long timeout. */
+const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const PROBE = ['probe'] as const
+const CHECK = ['probe', 'check'] as const
+
+/** The metrics of one app. Aggregated over a cluster, they are the worst outcome and the latest change. */
+class Metrics {
+  readonly #healthz: Healthz
+  /** The labels of each check that has run. */
+  readonly #seen = new Map<string, Pick<CheckRun, 'probe' | 'check'>>()
+  readonly #probeUp: Gauge<'probe'>
+  readonly #probeChange: Gauge<'probe'>
+  readonly #aborts: Counter<'probe'>
+  readonly #checkUp: Gauge<'probe' | 'check'>
+  readonly #checkChange: Gauge<'probe' | 'check'>
+  readonly #durations: Histogram<'probe' | 'check'>
+  readonly #runs: Counter<'probe' | 'check' | 'outcome'>
+  readonly #holds: Gauge
+  readonly #boot: Gauge
+  readonly #lateConnections: Counter
+  readonly #blocks: Counter
+  readonly #blockedSeconds: Counter
+  readonly all: readonly Metric[]
+
+  constructor ({ Counter, Gauge, Histogram }: Client, healthz: Healthz) {
+    this.#healthz = healthz
+    // Each of them collects, since one may be read without the others.
+    const common = { registers: [], collect: () => this.#collect() }
+    this.#probeUp = new Gauge({
+      ...common,
+      name: 'healthz_probe_up',
+      help: 'Whether the probe passed (1) or failed (0) when it was last called',
+      labelNames: PROBE,
+      aggregator: 'min'
+    })
+    this.#probeChange = new Gauge({
+      ...common,
+      name: 'healthz_probe_last_change_timestamp_seconds',
+      help: 'When the probe began to pass or to fail, as a Unix timestamp',
+      labelNames: PROBE,
+      aggregator: 'max'
+    })
+    this.#aborts = new Counter({
+      ...common,
+      name: 'healthz_probe_aborted_total',
+      help: 'How often the client hung up before the probe was answered',
+      labelNames: PROBE
+    })
+    this.#checkUp = new Gauge({
+      ...common,
+      name: 'healthz_check_up',
+      help: 'Whether the check passes (1), or fails or warns (0), critical or not',
+      labelNames: CHECK,
+      aggregator: 'min'
+    })
+    this.#checkChange = new Gauge({
+      ...common,
+      name: 'healthz_check_last_change_timestamp_seconds',
+      help: 'When the check began to pass or to fail, as a Unix timestamp',
+      labelNames: CHECK,
+      aggregator: 'max'
+    })
+    this.#durations = new Histogram({
+      ...common,
+      name: 'healthz_check_duration_seconds',
+      help: 'How long the runs of the check took',
+      labelNames: CHECK,
+      buckets: BUCKETS
+    })
+    this.#runs = new Counter({
+      ...common,
+      name: 'healthz_check_runs_total',
+      help: 'How often the check ran, by its outcome: pass, fail, or warn for a failure that is tolerated or not critical',
+      labelNames: [...CHECK, 'outcome']
+    })
+    this.#holds = new Gauge({
+      ...common,
+      name: 'healthz_holds',
+      help: 'How many jobs keep the app from closing'
+    })
+    this.#boot = new Gauge({
+      ...common,
+      name: 'healthz_boot_seconds',
+      help: 'How long it took from the start of the process until the app served',
+      aggregator: 'max'
+    })
+    this.#lateConnections = new Counter({
+      ...common,
+      name: 'healthz_drain_late_connections_total',
+      help: 'How many connections were opened in the last second of a drain, apart from those of probers'
+    })
+    this.#blocks = new Counter({
+      ...common,
+      name: 'healthz_loop_blocked_total',
+      help: 'How often the event loop was blocked for a second or longer, with listen.thread'
+    })
+    this.#blockedSeconds = new Counter({
+      ...common,
+      name: 'healthz_loop_blocked_seconds_total',
+      help: 'For how long the event loop was blocked in all, counting blocks of a second or longer, with listen.thread'
+    })
+    this.all = [
+      this.#probeUp, this.#probeChange, this.#aborts, this.#checkUp, this.#checkChange, this.#durations, this.#runs,
+      this.#holds, this.#boot, this.#lateConnections, this.#blocks, this.#blockedSeconds
+    ]
+  }
+
+  ran ({ probe, check, outcome, durationMs }: CheckRun): void {
+    const labels = { probe, check }
+    this.#seen.set(`${probe}/${check}`, labels)
+    this.#durations.observe(labels, durationMs / 1000)
+    // All outcomes are exported from the first run on, so a rate includes the first failure.
+    for (const each of OUTCOMES) this.#runs.inc({ ...labels, outcome: each }, Number(each === outcome))
+  }
+
+  aborted ({ probe }: ProbeAbort): void {
+    this.#aborts.inc({ probe })
+  }
+
+  blocked ({ blockedMs }: LoopBlock): void {
+    this.#blocks.inc()
+    this.#blockedSeconds.inc(blockedMs / 1000)
+  }
+
+  drained ({ newConnections }: DrainEnd): void {
+    this.#lateConnections.inc(newConnections)
+  }
+
+  changed (change: HealthzChange): void {
+    if (change.kind === 'probe') this.#probeChange.set({ probe: change.probe }, change.at / 1000)
+    if (change.kind === 'check') this.#checkChange.set({ probe: change.probe, check: change.check }, change.at / 1000)
+  }
+
+  /** Reads the last results, and drops the series of checks that were removed, or replaced by one that has not run yet. */
+  #collect (): void {
+    const { holds, bootMs } = this.#healthz
+    const probes = this.#healthz.snapshot()
+    this.#holds.set(holds.length)
+    if (bootMs === null) this.#boot.remove()
+    else this.#boot.set(bootMs / 1000)
+    for (const [probe, { outcome }] of Object.entries(probes)) {
+      // Exported from the start, so that an increase includes the first one.
+      this.#aborts.inc({ probe }, 0)
+      if (outcome !== 'unknown') this.#probeUp.set({ probe }, Number(outcome === 'pass'))
+    }
+    for (const [key, labels] of this.#seen) {
+      const report = probes[labels.probe]!.checks[labels.check]
+      if (report?.checkedAt) {
+        this.#checkUp.set(labels, Number(report.status === 'pass'))
+        continue
+      }
+      this.#seen.delete(key)
+      for (const metric of [this.#checkUp, this.#checkChange, this.#durations]) metric.remove(labels)
+      for (const outcome of OUTCOMES) this.#runs.remove({ ...labels, outcome })
+    }
+  }
+}
+
+declare namespace prometheus {
+  /**
+   * The required methods of a registry. Both the `Registry` of `@prometheus-io/client` and that of `prom-client` have
+   * them, and the type compiles where only one of the two is installed.
+   */
+  export interface MetricsRegistry {
+    registerMetric (metric: object): void
+    getSingleMetric (name: string): object | undefined
+    removeSingleMetric (name: string): void
+  }
+  export interface PrometheusOptions {
+    /**
+     * The scraped registry, of `@prometheus-io/client` or `prom-client`. Default: the global registry of the installed
+     * client. Required if both are installed.
+     */
+    register?: MetricsRegistry | undefined
+  }
+  export { prometheus, prometheus as default }
+}
+
+fp(prometheus, { fastify: '5.x || 6.x', name: 'fastify-healthz-prometheus', dependencies: ['fastify-healthz'] })
+
+// As in `index.ts`.
+module.exports = prometheus
+module.exports.default = prometheus
+module.exports.prometheus = prometheus
+
+export = prometheus

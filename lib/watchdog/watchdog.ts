@@ -1,0 +1,162 @@
+import { once } from 'node:events'
+import { url as inspectorUrl } from 'node:inspector'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import type { State } from '../../types/healthz.js'
+import { errorOf, type ThreadData, type ToMain, type ToThread } from './messages.js'
+import { BEAT, Pulse } from './pulse.js'
+import { RelayedSocket } from './relayed-socket.js'
+import { mayTakeStack } from './stack.js'
+
+/** A message about a connection, or of a block. */
+type Relayed = Exclude<ToMain, { readonly type: 'listening' | 'failed' }>
+
+export type WatchdogSettings = Omit<ThreadData, 'pulse'>
+
+/** Observer for the watchdog. It doesn't throw. */
+export interface WatchdogObserver {
+  /** The event loop turns again after it was blocked. */
+  blocked (blockedMs: number, stack: string | undefined): void
+  /** The thread has ended, and the server listens itself. */
+  died (error: unknown): void
+}
+
+/** For how long the thread may take to close the port, in ms. It takes less than one, unless it doesn't get to run. */
+const PATIENCE = 1000
+
+/**
+ * The thread needs little memory, and nothing that the process was started with: modules that are preloaded by
+ * `NODE_OPTIONS`, such as agents, would run in it too.
+ */
+const OPTIONS = {
+  resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 },
+  execArgv: [],
+  env: {}
+}
+
+/**
+ * The main thread's side: starts the thread that owns the port, beats, and hands the connections that the thread accepts to
+ * the server. It doesn't keep the process alive.
+ */
+export class Watchdog {
+  readonly #sockets = new Map<number, RelayedSocket>()
+  /** Connections that the thread has answered, until that message is handled. */
+  readonly #answered = new Set<number>()
+  readonly #pulse = new Pulse()
+  readonly #worker: Worker
+  readonly #beat: NodeJS.Timeout
+  #error: unknown
+  /** The thread has no port any more. */
+  #closed = false
+
+  address!: AddressInfo
+  /** Why the port can't be listened on. */
+  failure: Error | undefined
+
+  /** @throws if there is no thread to be had */
+  static async start (server: Server, settings: WatchdogSettings, observer: WatchdogObserver): Promise<Watchdog> {
+    const watchdog = new Watchdog(server, settings, observer)
+    const worker = watchdog.#worker
+    // The first one says whether it listens.
+    const [message] = await Promise.race([once(worker, 'message'), once(worker, 'exit')]) as [ToMain | number]
+    if (typeof message === 'number') throw exited(message)
+    return watchdog
+  }
+
+  private constructor (private readonly server: Server, settings: WatchdogSettings, private readonly observer: WatchdogObserver) {
+    // `inspector.url()` is set while a debugger may be attached, which stops the event loop on purpose.
+    const beat = () => this.#pulse.beat(inspectorUrl() !== undefined)
+    beat()
+    const workerData: ThreadData = { ...settings, stack: settings.stack && mayTakeStack(), pulse: this.#pulse.memory }
+    this.#worker = new Worker(join(__dirname, 'thread.js'), { ...OPTIONS, workerData })
+    this.#worker
+      .on('message', message => { this.#receive(message) })
+      .on('error', error => { this.#error = error })
+      .on('exit', code => { this.#exited(code) })
+    this.#beat = setInterval(beat, BEAT).unref()
+  }
+
+  /** Without a call it is `starting`. */
+  stateChanged (state: State): void {
+    this.#pulse.state = state
+  }
+
+  /** Frees the port. Pending connections are still served. */
+  close (): void {
+    this.server.close()
+    if (this.#closed) return
+    this.#closed = true
+    this.#send({ type: 'close' })
+    // Not asynchronously: as soon as the app has closed, the port can be listened on.
+    this.#pulse.awaitClose(PATIENCE)
+  }
+
+  #send (message: ToThread): void {
+    this.#worker.postMessage(message)
+  }
+
+  #receive (message: ToMain): void {
+    if (message.type === 'listening') {
+      this.address = message.address
+      this.#worker.unref()
+      // From this event on Node enforces the limits of the server.
+      this.server.emit('listening')
+    } else if (message.type === 'failed') {
+      this.failure = errorOf(message.error)
+      this.#closed = true
+      this.#worker.terminate()
+    } else {
+      if (message.type === 'answered') this.#answered.add(message.id)
+      // Later, since messages come one by one: connections that the thread has answered meanwhile aren't handled any more.
+      setImmediate(() => { this.#handle(message) })
+    }
+  }
+
+  #handle (message: Relayed): void {
+    if (message.type === 'blocked') return this.observer.blocked(message.blockedMs, message.stack)
+    const { id } = message
+    const answered = this.#answered.has(id)
+    if (message.type === 'open') {
+      if (!answered) this.#accept(message)
+      return
+    }
+    const socket = this.#sockets.get(id)
+    if (message.type === 'answered') {
+      this.#answered.delete(id)
+      socket?.leave()
+    } else if (socket === undefined) {
+      // Closed by the main thread.
+    } else if (message.type === 'close') {
+      socket.destroy(message.error && errorOf(message.error))
+    } else if (message.type === 'written') {
+      socket.written(message.count)
+    } else if (!answered) {
+      socket.receive(message.type === 'data' ? message.bytes : null)
+    }
+  }
+
+  #accept ({ id, addresses }: Relayed & { type: 'open' }): void {
+    const socket = new RelayedSocket(id, addresses, message => this.#send(message))
+    this.#sockets.set(id, socket)
+    socket.once('close', () => this.#sockets.delete(id))
+    this.server.emit('connection', socket)
+  }
+
+  #exited (code: number): void {
+    clearInterval(this.#beat)
+    for (const socket of this.#sockets.values()) socket.leave()
+    // It has never listened, or ends with the app.
+    if (this.address === undefined || this.#closed) return
+    this.#closed = true
+    const { address: host, port } = this.address
+    const error = this.#error ?? exited(code)
+    this.server.once('error', () => {}).listen({ host, port }).unref()
+    this.observer.died(error)
+  }
+}
+
+function exited (code: number): Error {
+  return new Error(`the thread exited with code ${code}`)
+}
