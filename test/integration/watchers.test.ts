@@ -36,7 +36,8 @@ function start (t: Test, args: readonly string[], inTerminal: boolean) {
   const write = (version: number) => writeFileSync(file, program(version))
   write(1)
   const [command, ...rest] = inTerminal
-    ? ['script', '-qec', [process.execPath, ...args].map(word => `'${word}'`).join(' '), '/dev/null'] as const
+    // `exec`, since a shell that waits would get the Ctrl-C as well, and exit by it: dash does.
+    ? ['script', '-qec', `exec ${[process.execPath, ...args].map(word => `'${word}'`).join(' ')}`, '/dev/null'] as const
     : [process.execPath, ...args] as const
   const child = spawn(command, rest, {
     cwd: folder,
