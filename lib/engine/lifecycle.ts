@@ -5,7 +5,8 @@ import type { Time } from '../clock.js'
 import { PASS } from './aggregate.js'
 import type { Holds } from './holds.js'
 
-const ORDER: readonly State[] = ['starting', 'serving', 'draining', 'closing', 'closed']
+/** In the order in which the app goes through them. */
+export const STATES: readonly State[] = ['starting', 'serving', 'draining', 'closing', 'closed']
 const STARTING: Problem = Object.freeze({ status: 503, title: 'Starting' })
 const SHUTTING_DOWN: Problem = Object.freeze({ status: 503, title: 'Shutting down' })
 
@@ -149,7 +150,7 @@ export class Lifecycle {
   /** Never back: an app that drains while it boots doesn't serve any more. */
   #to (state: State): void {
     const from = this.#state
-    if (ORDER.indexOf(state) <= ORDER.indexOf(from)) return
+    if (STATES.indexOf(state) <= STATES.indexOf(from)) return
     const now = this.time.now()
     const lastedMs = now - this.#since
     this.#state = state

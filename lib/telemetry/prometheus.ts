@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Counter, Gauge, Histogram, Metric } from 'prom-client'
 import type { CheckOutcome, CheckRun, DrainEnd, Healthz, HealthzChange, LoopBlock, ProbeAbort } from '../../types/healthz.js'
+import { STATES } from '../engine/lifecycle.js'
 import { healthzError } from '../errors.js'
 import { type Client, findClient } from './prometheus-client.js'
 import { refuse, refuseUnknown } from '../validate.js'
@@ -14,15 +15,16 @@ import { refuse, refuseUnknown } from '../validate.js'
  * HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 async function prometheus (fastify: FastifyInstance, options: prometheus.PrometheusOptions): Promise<void> {
-  refuseUnknown('', options, ['register'])
-  const given = options.register
+  refuseUnknown('', options, ['register', 'data'])
+  const { register: given, data = false } = options
+  if (typeof data !== 'boolean') refuse('data', 'true or false', data)
   // Not by `instanceof`: several copies of a client may be installed.
   if (given !== undefined && typeof given?.registerMetric !== 'function') {
     refuse('register', 'a registry of @prometheus-io/client or prom-client', given)
   }
   const { client, register }: { client: Client, register: prometheus.MetricsRegistry } = findClient(given)
   const { healthz } = fastify
-  const metrics = new Metrics(client, healthz)
+  const metrics = new Metrics(client, healthz, data)
   // Read now: a scrape in the OpenMetrics format renames counters.
   const names = metrics.all.map(metric => (metric as unknown as { readonly name: string }).name)
   for (const name of names) {
@@ -69,6 +71,9 @@ class Metrics {
   readonly #checkChange: Gauge<'probe' | 'check'>
   readonly #durations: Histogram<'probe' | 'check'>
   readonly #runs: Counter<'probe' | 'check' | 'outcome'>
+  /** Only with `data`. */
+  readonly #data: Gauge<'probe' | 'check' | 'key'> | undefined
+  readonly #state: Gauge<'state'>
   readonly #holds: Gauge
   readonly #boot: Gauge
   readonly #lateConnections: Counter
@@ -76,7 +81,7 @@ class Metrics {
   readonly #blockedSeconds: Counter
   readonly all: readonly Metric[]
 
-  constructor ({ Counter, Gauge, Histogram }: Client, healthz: Healthz) {
+  constructor ({ Counter, Gauge, Histogram }: Client, healthz: Healthz, data: boolean) {
     this.#healthz = healthz
     // Each of them collects, since one may be read without the others.
     const common = { registers: [], collect: () => this.#collect() }
@@ -127,6 +132,21 @@ class Metrics {
       help: 'How often the check ran, by its outcome: pass, fail, or warn for a failure that is tolerated or not critical',
       labelNames: [...CHECK, 'outcome']
     })
+    if (data) {
+      this.#data = new Gauge({
+        ...common,
+        name: 'healthz_check_data',
+        help: 'The numbers that the last run of the check reported',
+        labelNames: [...CHECK, 'key'],
+        aggregator: 'max'
+      })
+    }
+    this.#state = new Gauge({
+      ...common,
+      name: 'healthz_state',
+      help: 'Whether the app is in this state (1) or not (0)',
+      labelNames: ['state']
+    })
     this.#holds = new Gauge({
       ...common,
       name: 'healthz_holds',
@@ -155,7 +175,8 @@ class Metrics {
     })
     this.all = [
       this.#probeUp, this.#probeChange, this.#aborts, this.#checkUp, this.#checkChange, this.#durations, this.#runs,
-      this.#holds, this.#boot, this.#lateConnections, this.#blocks, this.#blockedSeconds
+      ...this.#data === undefined ? [] : [this.#data],
+      this.#state, this.#holds, this.#boot, this.#lateConnections, this.#blocks, this.#blockedSeconds
     ]
   }
 
@@ -187,8 +208,9 @@ class Metrics {
 
   /** Reads the last results, and drops the series of checks that were removed, or replaced by one that has not run yet. */
   #collect (): void {
-    const { holds, bootMs } = this.#healthz
+    const { holds, bootMs, state } = this.#healthz
     const probes = this.#healthz.snapshot()
+    for (const each of STATES) this.#state.set({ state: each }, Number(each === state))
     this.#holds.set(holds.length)
     if (bootMs === null) this.#boot.remove()
     else this.#boot.set(bootMs / 1000)
@@ -197,10 +219,15 @@ class Metrics {
       this.#aborts.inc({ probe }, 0)
       if (outcome !== 'unknown') this.#probeUp.set({ probe }, Number(outcome === 'pass'))
     }
+    // A run may report other figures than the one before.
+    this.#data?.reset()
     for (const [key, labels] of this.#seen) {
       const report = probes[labels.probe]!.checks[labels.check]
       if (report?.checkedAt) {
         this.#checkUp.set(labels, Number(report.status === 'pass'))
+        for (const [key, value] of Object.entries(report.data ?? {})) {
+          if (typeof value === 'number') this.#data?.set({ ...labels, key }, value)
+        }
         continue
       }
       this.#seen.delete(key)
@@ -226,6 +253,8 @@ declare namespace prometheus {
      * client. Required if both are installed.
      */
     register?: MetricsRegistry | undefined
+    /** Whether the numbers in the data of checks are exported as well, up to 20 series a check. Default: false. */
+    data?: boolean | undefined
   }
   export { prometheus, prometheus as default }
 }

@@ -16,6 +16,7 @@ const NAMES = [
   'healthz_check_last_change_timestamp_seconds',
   'healthz_check_duration_seconds',
   'healthz_check_runs_total',
+  'healthz_state',
   'healthz_holds',
   'healthz_boot_seconds',
   'healthz_drain_late_connections_total',
@@ -51,12 +52,12 @@ function samplesOf (register: { metrics (): Promise<string> }) {
 for (const [client, { Registry, Gauge, aggregate }] of Object.entries(CLIENTS)) {
   t.test(client, async t => {
     /** An app with its metrics in a registry of its own. */
-    async function boot (t: Test, options: healthz.HealthzOptions = {}) {
+    async function boot (t: Test, options: healthz.HealthzOptions = {}, given: prometheus.PrometheusOptions = {}) {
       const app = Fastify()
       t.teardown(() => app.close())
       const register = new Registry()
       await app.register(healthz, options)
-      await app.register(prometheus, { register })
+      await app.register(prometheus, { ...given, register })
       await app.ready()
       return { app, ask: (probe = 'ready') => app.healthz.run(probe), register, scrape: samplesOf(register) }
     }
@@ -213,6 +214,40 @@ for (const [client, { Registry, Gauge, aggregate }] of Object.entries(CLIENTS)) 
       }
     })
 
+    t.test('of the states of the app one is 1 at a time', async t => {
+      const { app, scrape } = await boot(t)
+      const states = (now: string) => Object.fromEntries(['starting', 'serving', 'draining', 'closing', 'closed']
+        .map(state => [`healthz_state{state="${state}"}`, Number(state === now)]))
+      t.strictSame(await scrape('state'), states('serving'))
+      const drained = app.healthz.drain(60_000)
+      t.strictSame(await scrape('state'), states('draining'))
+      await app.close()
+      await drained
+    })
+
+    t.test('the numbers that checks report are exported where that is wanted, those of the last run alone', async t => {
+      let figures: healthz.CheckData = { free: 0.42, mode: 'rw', full: false, gone: null }
+      const disk: healthz.Check = context => { context.data = figures }
+      const { app, ask, register, scrape } = await boot(t, { live: { disk } }, { data: true })
+      const undo = app.healthz.add('ready', 'disk', disk)
+      await ask()
+      await ask('live')
+      t.strictSame(await scrape('check_data'), {
+        'healthz_check_data{probe="ready",check="disk",key="free"}': 0.42,
+        'healthz_check_data{probe="live",check="disk",key="free"}': 0.42
+      })
+      undo()
+      figures = { total: 100 }
+      await ask('live')
+      t.strictSame(await scrape('check_data'), { 'healthz_check_data{probe="live",check="disk",key="total"}': 100 })
+      await app.close()
+      t.strictSame(register.getMetricsAsArray(), [])
+
+      const quiet = await boot(t, { live: { disk } })
+      await quiet.ask('live')
+      t.strictSame(await quiet.scrape('check_data'), {})
+    })
+
     t.test('what is held, how long the boot took and connections at the end of a drain are counted', async t => {
       const { app, scrape } = await boot(t)
       t.match(await scrape('holds'), { healthz_holds: 0 })
@@ -366,7 +401,8 @@ t.test('an option that is none, or no registry, refuses the boot', async t => {
   for (const [options, code] of [
     [{ prefix: 'app_' }, 'HEALTHZ_ERR_OPTION_UNKNOWN'],
     [{ register: {} }, 'HEALTHZ_ERR_OPTION_INVALID'],
-    [{ register: null }, 'HEALTHZ_ERR_OPTION_INVALID']
+    [{ register: null }, 'HEALTHZ_ERR_OPTION_INVALID'],
+    [{ data: 'all' }, 'HEALTHZ_ERR_OPTION_INVALID']
   ] as const) {
     const app = Fastify()
     app.register(healthz)
