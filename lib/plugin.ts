@@ -13,7 +13,7 @@ import { healthzError } from './errors.js'
 import { Events } from './telemetry/events.js'
 import { Holds } from './engine/holds.js'
 import { Lifecycle } from './engine/lifecycle.js'
-import { type Bind, listenItself, ProbeServer } from './http/probe-server.js'
+import { type Bind, ProbeServer } from './http/probe-server.js'
 import { HealthzLog } from './telemetry/log.js'
 import { readOptions, type Settings } from './options/plugin-options.js'
 import { policyOf } from './options/probe-policies.js'
@@ -23,7 +23,6 @@ import { routes } from './http/routes.js'
 import { closeOnSignal, warnOfSignals } from './shutdown/signals.js'
 import { loadCheck } from './options/load-check.js'
 import { systemTime } from './clock.js'
-import type { Watchdog } from './watchdog/watchdog.js'
 import { openWatchdog } from './watchdog/open.js'
 
 /** Wires one registration: options → engine → API → hooks → separate server → checks → routes. */
@@ -36,12 +35,12 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
   const log = new HealthzLog(logger, settings.logger !== undefined)
   const events = new Events(fastify, log, time)
   const connections = Connections.of(fastify)
-  let watchdog: Watchdog | undefined
+  let probeServer: ProbeServer | undefined
   const holds = new Holds(time, settings.closeTimeout, log)
   const { restarted = false } = fastify as { restarted?: boolean }
   const lifecycle = new Lifecycle(time, {
     stateChanged (from, to, lastedMs) {
-      watchdog?.stateChanged(to)
+      probeServer?.started()
       events.stateChanged(from, to, lastedMs)
     },
     served: bootMs => log.served(bootMs),
@@ -62,7 +61,6 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
   const parts: HealthzParts = { registry, lifecycle, holds, events, timeout, drainDelay, createRunner }
   // Before anything is awaited, so that a second registration finds it.
   fastify.decorate('healthz', new HealthzApi(parts))
-  let probeServer: ProbeServer | undefined
 
   let leave: (() => void) | undefined
   let closing = false
@@ -121,25 +119,17 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
     probed: (request: IncomingMessage) => connections.probed(request),
     routeOptions
   }
-  /** Makes the server of the separate port listen, by the watchdog's thread where that is wanted and possible. */
-  const bind: Bind = async (server, listen) => {
-    const { port, host, thread } = listen
-    if (thread === undefined) return listenItself(server, listen)
-    const alive = probes.filter(({ survivesBlocks }) => survivesBlocks).map(({ path }) => path)
-    const opened = await openWatchdog(server, { port, host, timeout, alive, ...thread }, {
-      blocked: (blockedMs, stack) => events.loopBlocked(blockedMs, stack),
-      died (error) {
-        log.threadDied(error)
-        watchdog = undefined
-      },
-      unavailable: error => log.noThread(error)
-    })
-    watchdog = opened
-    opened?.stateChanged(lifecycle.state)
-    return opened ?? listenItself(server, listen)
-  }
   try {
-    if (listen !== undefined) probeServer = parts.probeServer = await ProbeServer.open(fastify, listen, served, log, bind)
+    if (listen !== undefined) {
+      const { port, host, thread } = listen
+      const alive = probes.filter(({ survivesBlocks }) => survivesBlocks).map(({ path }) => path)
+      const bind: Bind = async (server, observer) => {
+        return thread && openWatchdog(server, { port, host, timeout, alive, ...thread }, observer)
+      }
+      probeServer = parts.probeServer = await ProbeServer.open(fastify, listen, served, log, events, bind)
+      // It may drain already.
+      if (lifecycle.state !== 'starting') probeServer.started()
+    }
     await loadChecks(fastify, settings, (plan, check) => registry.get(plan.probe).add(createRunner(plan, check)))
   } catch (error) {
     probeServer?.close()

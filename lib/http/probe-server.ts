@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ListenSettings } from '../options/plugin-options.js'
 import { healthzError } from '../errors.js'
+import type { ThreadObserver } from '../telemetry/events.js'
 import type { HealthzLog } from '../telemetry/log.js'
 import { routes, type RoutesOptions, send } from './routes.js'
 
@@ -33,10 +34,15 @@ export interface Listening {
   readonly address: AddressInfo
   /** Accept no more of them. */
   close (): void
+  /** The app has left the state `starting`. */
+  started? (): void
 }
 
-/** Makes a server listen. */
-export type Bind = (server: Server, listen: ListenSettings) => Promise<Listening>
+/**
+ * Makes a server listen in another way than by itself, if it can.
+ * @param observer returns that of the app that owns the port at the time
+ */
+export type Bind = (server: Server, observer: () => ThreadObserver) => Promise<Listening | undefined>
 
 /**
  * The server of a separate port. With `@fastify/restartable` an app boots while the one that it replaces is still up,
@@ -74,6 +80,7 @@ export class ProbeServer {
 
   private constructor (
     readonly handle: RequestListener,
+    readonly observer: ThreadObserver,
     private readonly own: FastifyInstance,
     private readonly port: Port
   ) {
@@ -81,11 +88,10 @@ export class ProbeServer {
   }
 
   /**
-   * @param bind makes the server listen
    * @throws HEALTHZ_ERR_LISTEN
    */
   static async open (
-    app: FastifyInstance, listen: ListenSettings, options: RoutesOptions, log: HealthzLog, bind: Bind = listenItself
+    app: FastifyInstance, listen: ListenSettings, options: RoutesOptions, log: HealthzLog, observer: ThreadObserver, bind: Bind
   ): Promise<ProbeServer> {
     const key = `${listen.port} ${listen.host ?? ''}`
     const known = ports.get(app.server) ?? new Map<string, Port>()
@@ -96,18 +102,23 @@ export class ProbeServer {
     const { handle, own } = await serve(app, port, options)
     if (taken === undefined) {
       try {
-        port.listening = await bind(port.server, listen)
+        port.listening = await bind(port.server, () => port.owner?.observer ?? observer) ?? await listenItself(port.server, listen)
       } catch (cause) {
         throw healthzError('HEALTHZ_ERR_LISTEN', listen.port, (cause as Error).message, { cause })
       }
       known.set(key, port)
     }
-    const server = new ProbeServer(handle, own, port)
+    const server = new ProbeServer(handle, observer, own, port)
     if (taken === undefined) {
       server.take()
       log.listening(server.address)
     }
     return server
+  }
+
+  /** The app has left the state `starting`. */
+  started (): void {
+    this.port.listening!.started?.()
   }
 
   /** The app has booted: this server may take over from its predecessor. */
@@ -172,7 +183,7 @@ function refuseBody ({ headers, raw }: FastifyRequest, reply: FastifyReply, done
 }
 
 /** Not Fastify's `listen`: without a host Node listens on all addresses, IPv6 included where available. */
-export async function listenItself (server: Server, { port, host }: ListenSettings): Promise<Listening> {
+async function listenItself (server: Server, { port, host }: ListenSettings): Promise<Listening> {
   server.listen({ port, host }).unref()
   await once(server, 'listening')
   return { address: server.address() as AddressInfo, close: () => { server.close() } }

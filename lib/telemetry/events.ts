@@ -15,8 +15,18 @@ const blocks = channel('fastify-healthz:block')
 
 type Listener = (change: HealthzChange) => unknown
 
+/** Observer for the thread of the separate port. It doesn't throw. */
+export interface ThreadObserver {
+  /** The event loop turns again after it was blocked. */
+  loopBlocked (blockedMs: number, stack: string | undefined): void
+  /** The thread has ended. The server listens itself, unless that failed as well. */
+  threadDied (error: unknown, listenError?: Error): void
+  /** There is no thread to be had. The server listens itself. */
+  threadUnavailable (error: unknown): void
+}
+
 /** Reports changes to the log, to `onChange` listeners and on the diagnostics channels. */
-export class Events implements Observer, ProbeObserver {
+export class Events implements Observer, ProbeObserver, ThreadObserver {
   readonly #listeners = new Set<{ readonly listener: Listener }>()
   readonly #queue: HealthzChange[] = []
 
@@ -78,6 +88,9 @@ export class Events implements Observer, ProbeObserver {
     if (first) this.log.probeAborted(abort)
     if (aborts.hasSubscribers) aborts.publish({ app: this.app, ...abort })
   }
+
+  threadDied (error: unknown, listenError?: Error): void { this.log.threadDied(error, listenError) }
+  threadUnavailable (error: unknown): void { this.log.threadUnavailable(error) }
 
   loopBlocked (blockedMs: number, stack: string | undefined): void {
     this.log.loopBlocked(blockedMs, stack)

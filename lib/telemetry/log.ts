@@ -128,13 +128,16 @@ export class HealthzLog {
   }
 
   /** `warn`: the separate port is served without a thread. */
-  noThread (err: unknown): void {
+  threadUnavailable (err: unknown): void {
     this.#write('warn', { err }, 'listen.thread is unavailable: probes are not answered while the event loop is blocked')
   }
 
-  /** `fatal`: the thread of the separate port has ended. The main thread serves the port. */
-  threadDied (err: unknown): void {
-    this.#write('fatal', { err }, 'the thread of the separate port died, probes are served by the main thread')
+  /** `fatal`: the thread of the separate port has ended. `listenError` is why the main thread can't serve the port either. */
+  threadDied (err: unknown, listenError?: Error): void {
+    const rest = listenError === undefined
+      ? 'probes are served by the main thread'
+      : `and the main thread can't listen either: ${listenError.message}`
+    this.#write('fatal', { err }, `the thread of the separate port died, ${rest}`)
   }
 
   /** `warn`: a signal that `shutdown` handles has other listeners. */

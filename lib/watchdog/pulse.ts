@@ -1,7 +1,3 @@
-import type { State } from '../../types/healthz.js'
-
-const STATES: readonly State[] = ['starting', 'serving', 'draining', 'closing', 'closed']
-
 /** How often the main thread beats, in ms. */
 export const BEAT = 250
 
@@ -11,25 +7,26 @@ export const sharedNow = (): number => Number(process.hrtime.bigint() / 1_000_00
 /** What the main thread writes while its event loop turns, and the watchdog's thread reads while it doesn't. */
 export class Pulse {
   readonly #beat: BigInt64Array
-  readonly #state: Int32Array
+  readonly #flags: Int32Array
 
   /** @param memory of the other thread, or undefined for new one */
   constructor (readonly memory = new SharedArrayBuffer(24)) {
     this.#beat = new BigInt64Array(memory, 0, 1)
-    this.#state = new Int32Array(memory, 8, 3)
+    this.#flags = new Int32Array(memory, 8, 3)
   }
 
   beat (debugged: boolean): void {
     Atomics.store(this.#beat, 0, BigInt(sharedNow()))
-    Atomics.store(this.#state, 1, Number(debugged))
+    Atomics.store(this.#flags, 1, Number(debugged))
   }
 
-  set state (state: State) {
-    Atomics.store(this.#state, 0, STATES.indexOf(state))
+  /** The app has left the state `starting`. */
+  started (): void {
+    Atomics.store(this.#flags, 0, 1)
   }
 
-  get state (): State {
-    return STATES[Atomics.load(this.#state, 0)]!
+  get starting (): boolean {
+    return Atomics.load(this.#flags, 0) === 0
   }
 
   /** When it last beat. */
@@ -39,17 +36,17 @@ export class Pulse {
 
   /** Whether a debugger may stop the main thread. */
   get debugged (): boolean {
-    return Atomics.load(this.#state, 1) === 1
+    return Atomics.load(this.#flags, 1) === 1
   }
 
   /** The port is closed. */
   closed (): void {
-    Atomics.store(this.#state, 2, 1)
-    Atomics.notify(this.#state, 2)
+    Atomics.store(this.#flags, 2, 1)
+    Atomics.notify(this.#flags, 2)
   }
 
   /** Blocks until the other thread has closed the port, at most for some ms. */
   awaitClose (ms: number): void {
-    Atomics.wait(this.#state, 2, 0, ms)
+    Atomics.wait(this.#flags, 2, 0, ms)
   }
 }

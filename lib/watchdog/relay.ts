@@ -228,7 +228,7 @@ export class Relay {
 
   #answer ({ method, url = '' }: IncomingMessage, response: ServerResponse): void {
     const path = url.replace(/\?.*/s, '')
-    const starting = this.#pulse.state === 'starting'
+    const { starting } = this.#pulse
     const isRead = method === 'GET' || method === 'HEAD'
     const alive = isRead && this.data.alive.includes(path) && (starting || this.#blockedMs < this.data.maxBlocked)
     const problem = alive ? { status: 200, title: 'OK' } : { status: 503, title: starting ? 'Starting' : title(this.#blockedMs) }

@@ -4,7 +4,7 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import type { State } from '../../types/healthz.js'
+import type { ThreadObserver } from '../telemetry/events.js'
 import { errorOf, type ThreadData, type ToMain, type ToThread } from './messages.js'
 import { BEAT, Pulse } from './pulse.js'
 import { RelayedSocket } from './relayed-socket.js'
@@ -14,14 +14,6 @@ import { mayTakeStack } from './stack.js'
 type Relayed = Exclude<ToMain, { readonly type: 'listening' | 'failed' }>
 
 export type WatchdogSettings = Omit<ThreadData, 'pulse'>
-
-/** Observer for the watchdog. It doesn't throw. */
-export interface WatchdogObserver {
-  /** The event loop turns again after it was blocked. */
-  blocked (blockedMs: number, stack: string | undefined): void
-  /** The thread has ended, and the server listens itself. */
-  died (error: unknown): void
-}
 
 /** For how long the thread may take to close the port, in ms. It takes less than one, unless it doesn't get to run. */
 const PATIENCE = 1000
@@ -56,7 +48,7 @@ export class Watchdog {
   failure: Error | undefined
 
   /** @throws if there is no thread to be had */
-  static async start (server: Server, settings: WatchdogSettings, observer: WatchdogObserver): Promise<Watchdog> {
+  static async start (server: Server, settings: WatchdogSettings, observer: () => ThreadObserver): Promise<Watchdog> {
     const watchdog = new Watchdog(server, settings, observer)
     const worker = watchdog.#worker
     // The first one says whether it listens.
@@ -65,7 +57,7 @@ export class Watchdog {
     return watchdog
   }
 
-  private constructor (private readonly server: Server, settings: WatchdogSettings, private readonly observer: WatchdogObserver) {
+  private constructor (private readonly server: Server, settings: WatchdogSettings, private readonly observer: () => ThreadObserver) {
     // `inspector.url()` is set while a debugger may be attached, which stops the event loop on purpose.
     const beat = () => this.#pulse.beat(inspectorUrl() !== undefined)
     beat()
@@ -78,9 +70,9 @@ export class Watchdog {
     this.#beat = setInterval(beat, BEAT).unref()
   }
 
-  /** Without a call it is `starting`. */
-  stateChanged (state: State): void {
-    this.#pulse.state = state
+  /** The app has left the state `starting`. */
+  started (): void {
+    this.#pulse.started()
   }
 
   /** Frees the port. Pending connections are still served. */
@@ -115,7 +107,7 @@ export class Watchdog {
   }
 
   #handle (message: Relayed): void {
-    if (message.type === 'blocked') return this.observer.blocked(message.blockedMs, message.stack)
+    if (message.type === 'blocked') return this.observer().loopBlocked(message.blockedMs, message.stack)
     const { id } = message
     const answered = this.#answered.has(id)
     if (message.type === 'open') {
@@ -152,8 +144,10 @@ export class Watchdog {
     this.#closed = true
     const { address: host, port } = this.address
     const error = this.#error ?? exited(code)
-    this.server.once('error', () => {}).listen({ host, port }).unref()
-    this.observer.died(error)
+    this.server
+      .once('listening', () => { this.observer().threadDied(error) })
+      .once('error', listenError => { this.observer().threadDied(error, listenError) })
+      .listen({ host, port }).unref()
   }
 }
 

@@ -309,14 +309,14 @@ t.test('a threshold counts anew for a check that is added again, and tolerates n
 
 t.test('listen.thread: the watchdog gets the probes, the settings and the state, and reports', async t => {
   const { lines, logger } = capture()
-  const states: string[] = []
+  const reported: string[] = []
   let given!: { settings: object, observer: any }
   const address = { address: '127.0.0.1', family: 'IPv4', port: 9 }
   const { plugin } = t.mockRequire<typeof import('../../lib/plugin.js')>('../../lib/plugin.js', {
     '../../lib/watchdog/open.js': {
-      async openWatchdog (_server: object, settings: object, observer: object) {
-        given = { settings, observer }
-        return { address, stateChanged: (state: string) => { states.push(state) }, listens () {}, close () { states.push('port closed') } }
+      async openWatchdog (_server: object, settings: object, observer: () => object) {
+        given = { settings, observer: observer() }
+        return { address, started () { reported.push(app.healthz.state) }, close () { reported.push('port closed') } }
       }
     }
   })
@@ -327,16 +327,18 @@ t.test('listen.thread: the watchdog gets the probes, the settings and the state,
   t.equal(app.healthz.address, address)
   t.match(given.settings, { port: 0, host: '127.0.0.1', timeout: 700, alive: ['/up'], maxBlocked: 10_000, stack: false })
   await listen(app)
-  given.observer.blocked(1500, undefined)
-  given.observer.unavailable(new Error('no inspector'))
+  given.observer.loopBlocked(1500, undefined)
+  given.observer.threadUnavailable(new Error('no inspector'))
   await app.healthz.drain(0)
-  given.observer.died(new Error('out of memory'))
+  given.observer.threadDied(new Error('out of memory'))
+  given.observer.threadDied(new Error('out of memory'), new Error('EADDRINUSE'))
   await app.close()
-  t.strictSame(states, ['starting', 'serving', 'draining', 'port closed'])
+  t.strictSame(reported, ['serving', 'draining', 'closing', 'closed', 'port closed'])
   t.match(lines.filter(({ level }) => level >= 40), [
     { level: 40, blockedMs: 1500, msg: 'event loop blocked for 1.5 s' },
     { level: 40, err: { message: 'no inspector' }, msg: /^listen\.thread is unavailable/ },
-    { level: 60, err: { message: 'out of memory' }, msg: /^the thread of the separate port died/ }
+    { level: 60, err: { message: 'out of memory' }, msg: /^the thread of the separate port died, probes are served by the main thread$/ },
+    { level: 60, err: { message: 'out of memory' }, msg: "the thread of the separate port died, and the main thread can't listen either: EADDRINUSE" }
   ])
 })
 
@@ -344,7 +346,7 @@ t.test('listen.thread: where there is no thread the port is served without', asy
   const { lines, logger } = capture()
   const { plugin } = t.mockRequire<typeof import('../../lib/plugin.js')>('../../lib/plugin.js', {
     '../../lib/watchdog/open.js': {
-      async openWatchdog (_server: object, _settings: object, observer: any) { observer.unavailable(new Error('no thread')) }
+      async openWatchdog (_server: object, _settings: object, observer: any) { observer().threadUnavailable(new Error('no thread')) }
     }
   })
   const app = Fastify({ logger })

@@ -103,6 +103,29 @@ t.test('each of many apps has a thread, which ends with its app', async t => {
   t.match(await child.exit, { code: 0, stderr: '' })
 })
 
+t.test('an app of @fastify/restartable that takes the port over logs the blocks from then on', async t => {
+  const child = startService(t, `
+    const { restartable } = require('@fastify/restartable')
+    let boots = 0
+    const app = await restartable(async (fastify, options) => {
+      const boot = ++boots
+      const app = fastify({ ...options, logger: { stream: { write: line => say(boot + ': ' + JSON.parse(line).msg) } } })
+      app.register(healthz, { listen: { port: 0, host: '127.0.0.1', thread: { stack: false } } })
+      return app
+    })
+    const block = () => {
+      for (const end = performance.now() + 1300; performance.now() < end;);
+    }
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    await app.restart()
+    block()
+    process.once('SIGUSR2', () => app.close())`)
+  await child.line(/^\d: event loop blocked/)
+  child.kill('SIGUSR2')
+  t.equal((await child.exit).code, 0)
+  t.match(child.lines.map(({ msg }) => msg).filter(msg => msg.includes('blocked')), [/^2: event loop blocked for [\d.]+ s$/])
+})
+
 t.test('an app closes while another blocks the event loop, and the port is free at once', async t => {
   const child = startService(t, `
     const serve = async () => {

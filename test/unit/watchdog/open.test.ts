@@ -11,9 +11,9 @@ t.test('a watchdog that cannot be had is reported, and a port that cannot be lis
     '../../../lib/watchdog/watchdog.js': { Watchdog: { start: async () => come() } }
   })
   const unavailable: unknown[] = []
-  const open = () => openWatchdog(createServer(), SETTINGS, {
-    blocked () {}, died () {}, unavailable: error => { unavailable.push(error) }
-  })
+  const open = () => openWatchdog(createServer(), SETTINGS, () => ({
+    loopBlocked () {}, threadDied () {}, threadUnavailable: error => { unavailable.push(error) }
+  }))
   const watchdog = {}
   come = () => watchdog
   t.equal(await open(), watchdog)

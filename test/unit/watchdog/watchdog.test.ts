@@ -57,10 +57,11 @@ function start (t: Test, handle: RequestListener = (_request, response) => { res
   const said: unknown[][] = []
   const opened = Watchdog.start(server, {
     port: 9090, host: undefined, timeout: 300, maxBlocked: 10_000, stack: true, alive: ['/live']
-  }, {
-    blocked: (...given) => { said.push(given) },
-    died: error => { said.push([error]) }
-  })
+  }, () => ({
+    loopBlocked: (...given) => { said.push(given) },
+    threadDied: (...given) => { said.push(given) },
+    threadUnavailable () {}
+  }))
   return { server, said, thread, opened }
 }
 
@@ -73,15 +74,15 @@ async function open (t: Test, handle?: RequestListener, address = { address: '12
   return { watchdog, ...rest }
 }
 
-t.test('it starts the thread with its settings and a pulse, which beats and has the state', async t => {
+t.test('it starts the thread with its settings and a pulse, which beats and knows whether the app starts', async t => {
   const { watchdog, thread } = await open(t)
   const { pulse, ...data } = thread.options.workerData
   t.match(thread.file, /watchdog[/\\]thread\.js$/)
   t.strictSame(data, { port: 9090, host: undefined, timeout: 300, maxBlocked: 10_000, stack: true, alive: ['/live'] })
   const seen = new Pulse(pulse)
-  t.equal(seen.state, 'starting')
-  watchdog.stateChanged('serving')
-  t.equal(seen.state, 'serving')
+  t.equal(seen.starting, true)
+  watchdog.started()
+  t.equal(seen.starting, false)
   const { at } = seen
   t.ok(at > 0)
   while (seen.at === at) await sleep(20)
@@ -171,19 +172,20 @@ t.test('a thread that dies is reported, and the server listens itself at the sam
     thread.emit('exit', 1)
     await listens
     t.match(said, [[{ message }]])
+    t.equal(said[0]!.length, 1)
     t.equal((await request(port, 'GET', '/')).body, 'answered')
   }
 })
 
-t.test('nothing worse happens if the port is taken meanwhile', async t => {
+t.test('if the port is taken meanwhile that is reported as well', async t => {
   const port = await freePort()
   const other = createServer().listen(port, '127.0.0.1')
   t.teardown(() => other.close())
   await once(other, 'listening')
   const { said, thread } = await open(t, undefined, { address: '127.0.0.1', family: 'IPv4', port })
   thread.emit('exit', 1)
-  await sleep(50)
-  t.equal(said.length, 1)
+  while (said.length === 0) await sleep(1)
+  t.match(said, [[{ message: 'the thread exited with code 1' }, { code: 'EADDRINUSE' }]])
 })
 
 t.test('closed, it tells the thread, whose end is none to report', async t => {
