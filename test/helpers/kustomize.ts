@@ -18,13 +18,15 @@ const { stdout } = spawnSync('kubectl', ['version', '--client', '--output=json']
 export const lacksKubectl = stdout?.includes('kustomizeVersion') !== true && 'rendering the manifests needs kubectl 1.24 or newer'
 
 /** @param name a directory of `examples/` */
-export function render (name: 'kubernetes' | 'openshift', { ownPort = false } = {}): Manifest[] {
+export function render (name: 'kubernetes' | 'openshift', { ownPort = false, monitoring = false } = {}): Manifest[] {
   const copy = mkdtempSync(join(tmpdir(), 'fastify-healthz-manifests-'))
   try {
-    for (const folder of ['kubernetes', 'openshift']) cpSync(join(project, 'examples', folder), join(copy, folder), { recursive: true })
-    if (ownPort) {
+    for (const folder of ['kubernetes', 'openshift', 'monitoring']) cpSync(join(project, 'examples', folder), join(copy, folder), { recursive: true })
+    const wanted = [...ownPort ? ['own-port'] : [], ...monitoring ? ['monitoring'] : []]
+    if (wanted.length > 0) {
       const file = join(copy, name, 'kustomization.yaml')
-      writeFileSync(file, readFileSync(file, 'utf8').replaceAll(/^# (?=components:| {2}- )/gm, ''))
+      const lines = new RegExp(`^# (?=components:| {2}- .*\\b(?:${wanted.join('|')})$)`, 'gm')
+      writeFileSync(file, readFileSync(file, 'utf8').replaceAll(lines, ''))
     }
     return parseManifests(execFileSync('kubectl', ['kustomize', join(copy, name)], { encoding: 'utf8' }))
   } finally {

@@ -27,8 +27,10 @@ const CLOSE_TIMEOUT = settings.shutdown!.timeout / 1000
 const SETS: Record<string, { ownPort?: boolean, plain?: true, objects: () => Manifest[] }> = {
   'kubectl apply -k kubernetes': { objects: () => render('kubernetes') },
   'kubectl apply -k kubernetes, with own-port': { ownPort: true, objects: () => render('kubernetes', { ownPort: true }) },
+  'kubectl apply -k kubernetes, with monitoring': { objects: () => render('kubernetes', { monitoring: true }) },
   'oc apply -k openshift': { objects: () => render('openshift') },
   'oc apply -k openshift, with own-port': { ownPort: true, objects: () => render('openshift', { ownPort: true }) },
+  'oc apply -k openshift, with monitoring and own-port': { ownPort: true, objects: () => render('openshift', { ownPort: true, monitoring: true }) },
   'oc apply -f openshift/deploymentconfig.yaml, …': {
     plain: true,
     objects: () => ['openshift/deploymentconfig.yaml', 'kubernetes/service.yaml', 'kubernetes/poddisruptionbudget.yaml', 'openshift/route.yaml']
@@ -177,8 +179,38 @@ t.test('the service of examples/docker', async t => {
 
 t.test('the manifests are valid', async t => {
   const sets = Object.values(SETS).filter(({ plain }) => plain || !lacksKubectl).map(({ objects }) => objects())
+  sets.push(...['podmonitor', 'servicemonitor', 'prometheusrule'].map(name => readManifests(`monitoring/${name}.yaml`)))
   t.doesNotThrow(() => validate(sets.flat()))
   t.strictSame(typeErrors(sets.flat()), [])
+})
+
+t.test('the monitors find the pods and the Service, and a path that is served there', async t => {
+  const [podMonitor, serviceMonitor] = ['podmonitor', 'servicemonitor'].map(name => readManifests(`monitoring/${name}.yaml`)[0]!)
+  const [service] = readManifests('kubernetes/service.yaml')
+  const deployment = readManifests('kubernetes/deployment.yaml')
+  t.match(workloadIn(deployment).template.metadata.labels, podMonitor!.spec.selector.matchLabels)
+  t.match(service!.metadata.labels, serviceMonitor!.spec.selector.matchLabels)
+  const [endpoint, ...others] = podMonitor!.spec.podMetricsEndpoints
+  t.strictSame([serviceMonitor!.spec.endpoints, others], [[endpoint], []])
+  t.ok(containerIn(deployment).ports.some(({ name }: { name: string }) => name === endpoint.port))
+  t.ok(service!.spec.ports.some(({ name }: { name: string }) => name === endpoint.port))
+  t.match(read('examples/docker/src/server.ts'), `app.get('${endpoint.path}'`)
+})
+
+t.test('the PrometheusRule has the rules of alerts.yaml', async t => {
+  const [rule] = readManifests('monitoring/prometheusrule.yaml')
+  t.strictSame(rule!.spec, parse(read('examples/monitoring/alerts.yaml')))
+})
+
+t.test('each alert has a section in docs/runbooks.md, which its URL leads to, and each section an alert', async t => {
+  const { groups } = parse(read('examples/monitoring/alerts.yaml'))
+  const rules: Array<{ alert: string, labels: object, annotations: Record<string, string> }> = groups[0].rules
+  for (const { alert, labels, annotations } of rules) {
+    t.match(labels, { severity: /^(critical|warning|info)$/ }, alert)
+    t.match(annotations, { summary: /\.$/, description: /\.$/, runbook_url: new RegExp(`/blob/main/docs/runbooks\\.md#${alert.toLowerCase()}$`) }, alert)
+  }
+  const sections = [...read('docs/runbooks.md').matchAll(/^### (Healthz\w+)$/gm)].map(([, name]) => name!)
+  t.strictSame(sections, [...new Set(rules.map(({ alert }) => alert))])
 })
 
 t.test('the compose file is valid', async t => {

@@ -5,6 +5,8 @@
 // takes it away, and `ready` and the HEALTHCHECK fail until it is back.
 import Fastify from 'fastify'
 import healthz, { HealthError } from 'fastify-healthz'
+import prometheus from 'fastify-healthz/prometheus'
+import { register } from 'prom-client'
 
 const { PORT = '8080', PROBES_PORT, DRAIN_MS = '5000' } = process.env
 
@@ -32,7 +34,14 @@ app.register(healthz, {
   listen: PROBES_PORT === undefined ? undefined : { port: Number(PROBES_PORT) }
 })
 
+app.register(prometheus, { register })
+
 app.get('/', async () => 'served\n')
+
+app.get('/metrics', async (_request, reply) => {
+  reply.type(register.contentType)
+  return register.metrics()
+})
 
 app.post('/database/down', async () => {
   database.up = false

@@ -1,5 +1,6 @@
 /** Validates manifests by the package kubernetes-models: what the API server would refuse, or drop silently. */
 import { join } from 'node:path'
+import { PodMonitor, PrometheusRule, ServiceMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1'
 import { Deployment } from 'kubernetes-models/apps/v1'
 import { Ingress } from 'kubernetes-models/networking.k8s.io/v1'
 import { PodDisruptionBudget } from 'kubernetes-models/policy/v1'
@@ -7,11 +8,16 @@ import { Service } from 'kubernetes-models/v1'
 import ts from 'typescript'
 import type { Manifest } from '../../helpers/kustomize.js'
 
+const OPERATOR = "import('@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1')"
+
 const MODELS: { [kind: string]: { type: string, model?: new (object: any) => { validate (): void } } } = {
   Deployment: { type: "import('kubernetes-models/apps/v1').IDeployment", model: Deployment },
   DeploymentConfig: { type: "import('./openshift.js').DeploymentConfig" },
   Ingress: { type: "import('kubernetes-models/networking.k8s.io/v1').IIngress", model: Ingress },
   PodDisruptionBudget: { type: "import('kubernetes-models/policy/v1').IPodDisruptionBudget", model: PodDisruptionBudget },
+  PodMonitor: { type: `${OPERATOR}.IPodMonitor`, model: PodMonitor },
+  PrometheusRule: { type: `${OPERATOR}.IPrometheusRule`, model: PrometheusRule },
+  ServiceMonitor: { type: `${OPERATOR}.IServiceMonitor`, model: ServiceMonitor },
   Route: { type: "import('./openshift.js').Route" },
   Service: { type: "import('kubernetes-models/v1').IService", model: Service }
 }
