@@ -35,10 +35,13 @@ export function validate (objects: readonly Manifest[]): void {
  * compiled as a literal of its type.
  */
 export function typeErrors (objects: readonly Manifest[]): string[] {
+  return literalErrors(objects.map(object => ({ type: MODELS[object.kind]?.type ?? 'never', value: object })))
+}
+
+/** What doesn't fit in values as literals of types. */
+export function literalErrors (literals: ReadonlyArray<{ readonly type: string, readonly value: object }>): string[] {
   const file = join(__dirname, 'manifests.literals.ts')
-  const lines = objects.map((object, index) => {
-    return `export const object${index}: ${MODELS[object.kind]?.type ?? 'never'} = ${JSON.stringify(object)}`
-  })
+  const lines = literals.map(({ type, value }, index) => `export const object${index}: ${type} = ${JSON.stringify(value)}`)
   const options: ts.CompilerOptions = {
     strict: true, noEmit: true, skipLibCheck: true, types: [], module: ts.ModuleKind.NodeNext, target: ts.ScriptTarget.ES2022
   }
