@@ -18,6 +18,7 @@ const program = (options: string, given = '') => `
     ready: { called: call, cached: { check: call, interval: 60_000 } },
     startup: { away: () => { throw new healthz.HealthError('away', { cause: new Error('secret') }) } },
     details: true,
+    timeout: 30_000,
     shutdown: { delay: 0 }
   })
   app.register(opentelemetry, { ${given} })

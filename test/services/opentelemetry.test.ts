@@ -15,7 +15,7 @@ const program = (given: string) => `
     client.disconnect()
     await pool.end()
   })
-  app.register(healthz, { ready: { database: postgres(pool), cache: redis(client) }, shutdown: { delay: 0 } })
+  app.register(healthz, { ready: { database: postgres(pool), cache: redis(client) }, timeout: 30_000, shutdown: { delay: 0 } })
   app.register(opentelemetry, { ${given} })
   app.get('/orders', async () => {
     await client.get('orders')
