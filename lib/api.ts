@@ -12,6 +12,7 @@ import { withChecks } from './engine/probe.js'
 import { truncate } from './truncate.js'
 import { expectMs, refuse } from './validate.js'
 import type { Registry } from './engine/registry.js'
+import { RUN_WRAPPER, type RunWrapper } from './telemetry/run-wrapper.js'
 
 /** The parts of one registration that the API works on. */
 export interface HealthzParts {
@@ -33,6 +34,7 @@ const MAX_HOLD_BYTES = 100
 
 /** `app.healthz`. Documented in `types/healthz.ts`. */
 export class HealthzApi implements Healthz {
+  [RUN_WRAPPER]: RunWrapper | undefined
   readonly #parts: HealthzParts
 
   constructor (parts: HealthzParts) {

@@ -3,7 +3,7 @@ import createError, { type FastifyError, type FastifyErrorConstructor } from '@f
 import type { HealthzErrorCode } from '../types/errors.js'
 
 const MESSAGES: Readonly<Record<HealthzErrorCode, string>> = {
-  HEALTHZ_ERR_ALREADY_REGISTERED: 'fastify-healthz is already registered in this or a parent scope: register it once',
+  HEALTHZ_ERR_ALREADY_REGISTERED: '%s is already registered in this or a parent scope: register it once',
   HEALTHZ_ERR_CHECK_EXISTS: 'The probe `%s` already has a check `%s`',
   HEALTHZ_ERR_CHECK_EXPORT: 'Expected `%s` to reference a function, but `%s` is %s',
   HEALTHZ_ERR_CHECK_LOAD: 'Could not load `%s` (option `%s`): %s',

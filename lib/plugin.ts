@@ -18,8 +18,11 @@ import { HealthzLog } from './telemetry/log.js'
 import { readOptions, type Settings } from './options/plugin-options.js'
 import { policyOf } from './options/probe-policies.js'
 import { Probe } from './engine/probe.js'
+import { addProbes } from './telemetry/probe-requests.js'
 import { Registry } from './engine/registry.js'
-import { routes } from './http/routes.js'
+import type { Run } from './engine/run.js'
+import { RUN_WRAPPER } from './telemetry/run-wrapper.js'
+import { isProbePath, routes } from './http/routes.js'
 import { closeOnSignal, warnOfSignals } from './shutdown/signals.js'
 import { loadCheck } from './options/load-check.js'
 import { systemTime } from './clock.js'
@@ -27,7 +30,7 @@ import { openWatchdog } from './watchdog/open.js'
 
 /** Wires one registration: options → engine → API → hooks → separate server → checks → routes. */
 export async function plugin (fastify: FastifyInstance, options: HealthzOptions): Promise<void> {
-  if (fastify.hasDecorator('healthz')) throw healthzError('HEALTHZ_ERR_ALREADY_REGISTERED')
+  if (fastify.hasDecorator('healthz')) throw healthzError('HEALTHZ_ERR_ALREADY_REGISTERED', 'fastify-healthz')
   const settings = readOptions(options, fastify)
   const { prefix, noLog, timeout, routeOptions, listen, shutdown, drainDelay } = settings
   const time = systemTime
@@ -55,14 +58,24 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
   }, holds, restarted ? time.now() : 0)
   const probes = settings.probes.map(({ name, path }) => new Probe(name, path, policyOf(name), lifecycle, events, time))
   const registry = new Registry(probes, settings.off)
-  const createRunner = (plan: CheckPlan, check: Check) => new CheckRunner(
-    plan, run => Reflect.apply(check, fastify, [new Context(fastify, plan, run)]), events, time
-  )
+  const createRunner = (plan: CheckPlan, check: Check) => {
+    const call = (run: Run) => Reflect.apply(check, fastify, [new Context(fastify, plan, run)])
+    return new CheckRunner(plan, run => {
+      const wrapper = api[RUN_WRAPPER]
+      if (wrapper === undefined) return call(run)
+      return wrapper(() => call(run), plan.probe, plan.name, () => run.promise.then(result => events.reportOf(plan, result)))
+    }, events, time)
+  }
   const parts: HealthzParts = { registry, lifecycle, holds, events, timeout, drainDelay, createRunner }
+  const api = new HealthzApi(parts)
   // Before anything is awaited, so that a second registration finds it.
-  fastify.decorate('healthz', new HealthzApi(parts))
+  fastify.decorate('healthz', api)
 
   let leave: (() => void) | undefined
+  const removeProbes = addProbes(({ url, socket }) => {
+    if (probeServer !== undefined && socket.localPort === probeServer.address.port) return isProbePath(served, url!)
+    return (listen === undefined || listen.alongside) && isProbePath(served, url!, fastify.prefix)
+  })
   let closing = false
   const begin = () => {
     lifecycle.close()
@@ -72,6 +85,7 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
   const end = () => {
     probeServer?.close()
     leave?.()
+    removeProbes()
   }
 
   fastify.addHook('onReady', async () => {
@@ -132,8 +146,7 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
     }
     await loadChecks(fastify, settings, (plan, check) => registry.get(plan.probe).add(createRunner(plan, check)))
   } catch (error) {
-    probeServer?.close()
-    leave?.()
+    end()
     throw error
   }
 

@@ -113,6 +113,17 @@ export async function routes (fastify: FastifyInstance, options: RoutesOptions):
   }
 }
 
+/**
+ * Whether these routes match the path of a request: that of a probe, and all below the prefix.
+ * @param scope the prefix of the Fastify scope that they are registered in
+ */
+export function isProbePath ({ probes, root }: Pick<RoutesOptions, 'probes' | 'root'>, url: string, scope = ''): boolean {
+  const [full] = url.split('?', 1) as [string]
+  if (!full.startsWith(scope)) return false
+  const path = full.slice(scope.length)
+  return (root !== '' && path.startsWith(`${root}/`) && path !== `${root}/`) || probes.some(probe => probe.path === path)
+}
+
 const HIDDEN = { hide: true } as FastifySchema
 
 /** Options of every route of the plugin. */

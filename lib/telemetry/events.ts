@@ -39,9 +39,13 @@ export class Events implements Observer, ProbeObserver, ThreadObserver {
     return () => { this.#listeners.delete(entry) }
   }
 
-  finished ({ probe, name, critical }: CheckPlan, result: Result): void {
-    if (!runs.hasSubscribers) return
-    const run: CheckRun = {
+  finished (plan: CheckPlan, result: Result): void {
+    if (runs.hasSubscribers) runs.publish(this.reportOf(plan, result))
+  }
+
+  /** The message about a run. */
+  reportOf ({ probe, name, critical }: CheckPlan, result: Result): CheckRun {
+    return {
       app: this.app,
       probe,
       check: name,
@@ -50,7 +54,6 @@ export class Events implements Observer, ProbeObserver, ThreadObserver {
       ...failure(result),
       ...(result.data !== undefined && { data: result.data })
     }
-    runs.publish(run)
   }
 
   changed (plan: CheckPlan, from: Result['outcome'] | 'unknown', result: Result, lastedMs: number): void {

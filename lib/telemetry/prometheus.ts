@@ -1,10 +1,10 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Counter, Gauge, Histogram, Metric } from 'prom-client'
-import type { CheckOutcome, CheckRun, DrainEnd, Healthz, HealthzChange, LoopBlock, ProbeAbort } from '../../types/healthz.js'
+import type { CheckRun, DrainEnd, Healthz, HealthzChange, LoopBlock, ProbeAbort } from '../../types/healthz.js'
 import { STATES } from '../engine/lifecycle.js'
 import { healthzError } from '../errors.js'
+import { BUCKETS, type MessageMetrics, OUTCOMES, receiveMessages } from './metrics.js'
 import { type Client, findClient } from './prometheus-client.js'
 import { refuse, refuseUnknown } from '../validate.js'
 
@@ -32,35 +32,19 @@ async function prometheus (fastify: FastifyInstance, options: prometheus.Prometh
   }
   for (const metric of metrics.all) register.registerMetric(metric)
 
-  /** Calls back with the messages of this app, since all apps of the process share the channels. */
-  const receive = <Message extends { readonly app: object }>(name: string, callback: (message: Message) => void) => {
-    const listener = (message: unknown) => {
-      if (((message as Message).app as FastifyInstance).healthz === healthz) callback(message as Message)
-    }
-    subscribe(name, listener)
-    return () => unsubscribe(name, listener)
-  }
-  const ends = [
-    receive<CheckRun>('fastify-healthz:check', run => metrics.ran(run)),
-    receive<ProbeAbort>('fastify-healthz:abort', abort => metrics.aborted(abort)),
-    receive<LoopBlock>('fastify-healthz:block', block => metrics.blocked(block)),
-    receive<DrainEnd>('fastify-healthz:drain', drain => metrics.drained(drain))
-  ]
+  const end = receiveMessages(healthz, metrics)
   healthz.onChange(change => metrics.changed(change))
   fastify.addHook('onClose', async () => {
-    for (const end of ends) end()
+    end()
     for (const name of names) register.removeSingleMetric(name)
   })
 }
 
-const OUTCOMES: readonly CheckOutcome[] = ['pass', 'warn', 'fail']
-/** In seconds, from a check that reads a flag to one with a long timeout. */
-const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const PROBE = ['probe'] as const
 const CHECK = ['probe', 'check'] as const
 
 /** The metrics of one app. Aggregated over a cluster, they are the worst outcome and the latest change. */
-class Metrics {
+class Metrics implements MessageMetrics {
   readonly #healthz: Healthz
   /** The labels of each check that has run. */
   readonly #seen = new Map<string, Pick<CheckRun, 'probe' | 'check'>>()

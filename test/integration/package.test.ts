@@ -66,13 +66,14 @@ app.inject('/healthz/ready').then(({ statusCode }) => {
   t.ok(packages(first).includes(NAME))
   t.same(packages(first).filter(name => !allowed.includes(name)), [])
   t.notOk(packages(all).includes('@sinclair/typebox'), 'nor is TypeBox loaded by the first answer')
-  const parts = /fastify-healthz[\\/]dist[\\/]lib[\\/](checks|prometheus)/
-  t.same(all.filter(file => parts.test(file)), [], 'nor are the ready-made checks and the metrics')
+  const parts = /fastify-healthz[\\/]dist[\\/]lib[\\/](checks|telemetry[\\/](opentelemetry|prometheus))|@opentelemetry/
+  t.same(all.filter(file => parts.test(file)), [], 'nor are the ready-made checks, the metrics and the API of OpenTelemetry')
 
   const load = (part: string) => node(user, '-p', `require('${NAME}/${part}'); JSON.stringify(Object.keys(require.cache))`)
-  const [checks, prometheus] = await Promise.all([load('checks'), load('prometheus')])
+  const [checks, prometheus, opentelemetry] = await Promise.all([load('checks'), load('prometheus'), load('opentelemetry')])
   t.same(packages(JSON.parse(checks.stdout)).filter(name => !allowed.includes(name)), [], 'the checks load no driver')
   t.same(packages(JSON.parse(prometheus.stdout)).filter(name => !allowed.includes(name)), [], 'nor do the metrics load a client yet')
+  t.same(packages(JSON.parse(opentelemetry.stdout)).filter(name => !allowed.includes(name)), ['@opentelemetry/api'], 'only its API')
 })
 
 t.test('its further entries give the same to import and to require', async t => {
@@ -102,6 +103,7 @@ t.test('its types compile in ES modules and CommonJS, without skipLibCheck, and 
 import Fastify from 'fastify'
 import healthz, { HealthError, type Check, type Problem } from '${NAME}'
 import { tcp } from '${NAME}/checks'
+import opentelemetry, { isProbe } from '${NAME}/opentelemetry'
 import prometheus from '${NAME}/prometheus'
 import { register } from 'prom-client'
 
@@ -111,6 +113,9 @@ async function main () {
   const app = Fastify()
   await app.register(healthz, { ready, live: { port: tcp({ host: '127.0.0.1', port: 1 }) } })
   await app.register(prometheus, { register })
+  // Without an SDK.
+  await app.register(opentelemetry, { traces: true })
+  app.addHook('onRequest', async ({ raw }) => { if (!isProbe(raw)) throw new Error('It is one') })
   // @ts-expect-error no such member: \`any\` would have it
   const nothing: undefined = app.healthz.nothing
   const answers: Problem[] = [(await app.inject('/healthz/live')).json(), (await app.inject('/healthz/ready')).json()]

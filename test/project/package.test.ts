@@ -58,12 +58,14 @@ const CJS = ['default.cts', 'named.cts', 'both.cts', 'star.cts', 'starDefault.ct
 const ESM_PARTS = ['parts.mts']
 const CJS_PARTS = ['parts.cts', 'partsRequire.cts']
 
-/** A service with the other two exports of the package. */
+/** A service with the other exports of the package. OpenTelemetry has no SDK. */
 const PARTS = `
 import Fastify from 'fastify'
 import healthz from '${NAME}'
 import * as checks from '${NAME}/checks'
 import { tcp, type QueryOptions, type RedisClient, type Source } from '${NAME}/checks'
+import opentelemetry from '${NAME}/opentelemetry'
+import { isProbe, opentelemetry as namedToo, type OpenTelemetryOptions } from '${NAME}/opentelemetry'
 import prometheus from '${NAME}/prometheus'
 import { prometheus as named, type PrometheusOptions } from '${NAME}/prometheus'
 import { Registry } from 'prom-client'
@@ -73,15 +75,18 @@ const source: Source<RedisClient> = () => client
 export const query: QueryOptions = { query: 'SELECT 2' }
 const register = new Registry()
 const options: PrometheusOptions = { register }
+const traced: OpenTelemetryOptions = { traces: true }
 
 export async function answers () {
   const app = Fastify()
   await app.register(healthz, { ready: { cache: checks.redis(source), away: tcp({ host: '127.0.0.1', port: 1 }) } })
   await app.register(prometheus, options)
+  await app.register(opentelemetry, traced)
   const answer = await app.inject('/healthz/ready')
   const metric = await register.getSingleMetricAsString('healthz_check_up')
   await app.close()
-  return { same: prometheus === named && checks.tcp === tcp, ready: answer.json(), samples: metric.split('\\n').slice(2) }
+  const same = prometheus === named && opentelemetry === namedToo && opentelemetry.isProbe === isProbe && checks.tcp === tcp
+  return { same, ready: answer.json(), samples: metric.split('\\n').slice(2) }
 }
 `
 
@@ -266,7 +271,7 @@ ${furtherEntries(manifest).map((entry, i) => `export type Entry${i} = typeof imp
 `
   await writeFile(join(user, 'types.mts'), imported(`import healthz from '${NAME}'`, 'healthz.'))
   await writeFile(join(user, 'types.cts'), imported(`import healthz = require('${NAME}')`, 'healthz.'))
-  const required = PARTS.replace(/import prometheus from (.+)/, 'import prometheus = require($1)')
+  const required = PARTS.replace(/import (prometheus|opentelemetry) from (.+)/g, 'import $1 = require($2)')
   await Promise.all(['parts.mts', 'parts.cts'].map(file => writeFile(join(user, file), PARTS)))
   await writeFile(join(user, 'partsRequire.cts'), required)
 

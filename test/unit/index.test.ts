@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import healthz, * as named from '../../lib/index.js'
+import opentelemetry from '../../lib/telemetry/opentelemetry.js'
 import prometheus from '../../lib/telemetry/prometheus.js'
 
 t.test('the plugin is callable, and is its own default and named export', async t => {
@@ -14,9 +15,8 @@ t.test('the plugin is callable, and is its own default and named export', async 
 
 t.test('its parts take the same versions of Fastify', async t => {
   const meta = Symbol.for('plugin-meta')
-  const [plugin, metrics] = [healthz, prometheus].map(plugin => (plugin as unknown as Record<symbol, { fastify: string }>)[meta]!.fastify)
-  t.equal(plugin, '5.x || 6.x')
-  t.equal(metrics, plugin)
+  const versions = [healthz, prometheus, opentelemetry].map(plugin => (plugin as unknown as Record<symbol, { fastify: string }>)[meta]!.fastify)
+  t.strictSame(versions, ['5.x || 6.x', '5.x || 6.x', '5.x || 6.x'])
 })
 
 t.test('every file of lib/ and types/ loads, so that coverage counts them all', async t => {

@@ -1,0 +1,36 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { FastifyInstance } from 'fastify'
+import type { CheckOutcome, CheckRun, DrainEnd, Healthz, LoopBlock, ProbeAbort } from '../../types/healthz.js'
+
+export const OUTCOMES: readonly CheckOutcome[] = ['pass', 'warn', 'fail']
+/** Boundaries for durations of checks in seconds, from a check that reads a flag to one with a long timeout. */
+export const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+/** The metrics of one app that are updated by messages. The others are read when they are collected. */
+export interface MessageMetrics {
+  ran (run: CheckRun): void
+  aborted (abort: ProbeAbort): void
+  blocked (block: LoopBlock): void
+  drained (drain: DrainEnd): void
+}
+
+/**
+ * Updates the metrics with the messages of one app, since all apps of the process share the channels.
+ * @returns a function that ends it
+ */
+export function receiveMessages (healthz: Healthz, metrics: MessageMetrics): () => void {
+  const receive = <Message extends { readonly app: object }>(name: string, callback: (message: Message) => void) => {
+    const listener = (message: unknown) => {
+      if (((message as Message).app as FastifyInstance).healthz === healthz) callback(message as Message)
+    }
+    subscribe(name, listener)
+    return () => unsubscribe(name, listener)
+  }
+  const ends = [
+    receive<CheckRun>('fastify-healthz:check', run => metrics.ran(run)),
+    receive<ProbeAbort>('fastify-healthz:abort', abort => metrics.aborted(abort)),
+    receive<LoopBlock>('fastify-healthz:block', block => metrics.blocked(block)),
+    receive<DrainEnd>('fastify-healthz:drain', drain => metrics.drained(drain))
+  ]
+  return () => { for (const end of ends) end() }
+}
