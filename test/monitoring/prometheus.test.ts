@@ -34,6 +34,8 @@ for (const { rules: group } of rules.groups) {
   }
 }
 
+interface Alert { state: string, labels: Record<string, string>, annotations: Record<string, string> }
+
 interface Panel { type: string, title: string, targets: Array<{ expr: string, legendFormat: string }> }
 const { panels }: { panels: Panel[] } = JSON.parse(read('dashboard.json'))
 /** As Grafana does it, with all of them chosen. */
@@ -135,13 +137,10 @@ async function startPrometheus (t: Test, pods: readonly Pod[]) {
     if (child.exitCode !== null) throw new Error('Prometheus has exited')
     await sleep(100)
   }
-  const firing = async (): Promise<string[]> => {
-    const { alerts } = await get('alerts')
-    const names = alerts.filter(({ state }: any) => state === 'firing').map(({ labels }: any) => `${labels.alertname} ${labels.severity}`)
-    return [...new Set<string>(names)].sort()
-  }
+  const alerts = async (): Promise<Alert[]> => (await get('alerts')).alerts.filter(({ state }: Alert) => state === 'firing')
   return {
-    firing,
+    alerts,
+    firing: async () => [...new Set((await alerts()).map(({ labels }) => `${labels.alertname} ${labels.severity}`))],
     series: async (query: string, start: number, step = 1): Promise<Series[]> => {
       return (await get('query_range', { query, start: String(start), end: String(Date.now() / 1000), step: String(step) })).result
     }
@@ -165,6 +164,7 @@ async function suite (t: Test): Promise<void> {
       await sleep(200)
     }
     t.pass(`fires: ${expected}`)
+    for (const { labels, annotations } of await prometheus.alerts()) t.comment(`${labels.alertname}: ${annotations.description}`)
   }
 
   /** Waits until they don't fire any longer. */
