@@ -2,7 +2,7 @@ import neostandard from 'neostandard'
 
 // The layers of `lib/` from top to bottom, files and directories by name. One imports only what is below it; those of one
 // layer don't import each other. At the bottom are the other files of `lib/`, which everything may import.
-const LAYERS = [['index'], ['plugin'], ['api', 'check-context', 'http', 'shutdown', 'watchdog'], ['telemetry'], ['options'], ['engine']]
+const LAYERS = [['index'], ['plugin', 'page'], ['api', 'check-context', 'http', 'shutdown', 'watchdog'], ['telemetry'], ['options'], ['engine']]
 // Entry points that are loaded without the plugin: they import the bottom alone.
 const APART = ['checks', 'probe-cli']
 

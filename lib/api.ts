@@ -12,6 +12,7 @@ import { withChecks } from './engine/probe.js'
 import { truncate } from './truncate.js'
 import { expectMs, refuse } from './validate.js'
 import type { Registry } from './engine/registry.js'
+import { PAGE_HOST, type PageHost } from './page-host.js'
 import { RUN_WRAPPER, type RunWrapper } from './telemetry/run-wrapper.js'
 
 /** The parts of one registration that the API works on. */
@@ -34,6 +35,7 @@ const MAX_HOLD_BYTES = 100
 
 /** `app.healthz`. Documented in `types/healthz.ts`. */
 export class HealthzApi implements Healthz {
+  [PAGE_HOST]: PageHost | undefined
   [RUN_WRAPPER]: RunWrapper | undefined
   readonly #parts: HealthzParts
 

@@ -21,6 +21,7 @@ import { Probe } from './engine/probe.js'
 import { addProbes } from './telemetry/probe-requests.js'
 import { Registry } from './engine/registry.js'
 import type { Run } from './engine/run.js'
+import { PAGE_HOST } from './page-host.js'
 import { RUN_WRAPPER } from './telemetry/run-wrapper.js'
 import { isProbePath, routes } from './http/routes.js'
 import { closeOnSignal, warnOfSignals } from './shutdown/signals.js'
@@ -132,6 +133,11 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
     aborts: new Aborts(lifecycle, events, time),
     probed: (request: IncomingMessage) => connections.probed(request),
     routeOptions
+  }
+  api[PAGE_HOST] = {
+    authorize: request => served.verbose.isAuthorized(request),
+    onApp: listen === undefined || listen.alongside,
+    serve: async (paths, routes) => probeServer?.add(paths, routes)
   }
   try {
     if (listen !== undefined) {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { ListenSettings } from '../options/plugin-options.js'
 import { healthzError } from '../errors.js'
 import type { ThreadObserver } from '../telemetry/events.js'
@@ -77,11 +77,14 @@ const ports = new WeakMap<object, Map<string, Port>>()
  */
 export class ProbeServer {
   readonly address: AddressInfo
+  /** Routes that were added, by path. */
+  readonly #added = new Map<string, RequestListener>()
 
   private constructor (
-    readonly handle: RequestListener,
+    private readonly app: FastifyInstance,
+    private readonly probes: RequestListener,
     readonly observer: ThreadObserver,
-    private readonly own: FastifyInstance,
+    private readonly instances: FastifyInstance[],
     private readonly port: Port
   ) {
     this.address = port.listening!.address
@@ -99,7 +102,10 @@ export class ProbeServer {
     // Two scopes of one app have one server as well, but no port in common.
     const taken = (app as { restarted?: boolean }).restarted === true ? known.get(key) : undefined
     const port = taken ?? new Port()
-    const { handle, own } = await serve(app, port, options)
+    // Constraints are about the app's hosts.
+    const { handle, own } = await serve(app, port, own => {
+      own.register(routes, { ...options, routeOptions: { ...options.routeOptions, constraints: undefined } })
+    })
     if (taken === undefined) {
       try {
         port.listening = await bind(port.server, () => port.owner?.observer ?? observer) ?? await listenItself(port.server, listen)
@@ -108,12 +114,25 @@ export class ProbeServer {
       }
       known.set(key, port)
     }
-    const server = new ProbeServer(handle, observer, own, port)
+    const server = new ProbeServer(app, handle, observer, [own], port)
     if (taken === undefined) {
       server.take()
       log.listening(server.address)
     }
     return server
+  }
+
+  handle (request: IncomingMessage, response: ServerResponse): void {
+    const added = this.#added.size > 0 ? this.#added.get(request.url!.replace(/\?.*/s, '')) : undefined
+    if (added === undefined) this.probes(request, response)
+    else added(request, response)
+  }
+
+  /** Serves routes at these paths as well. All others are none of them. */
+  async add (paths: readonly string[], plugin: FastifyPluginAsync): Promise<void> {
+    const { handle, own } = await serve(this.app, this.port, own => { own.register(plugin) })
+    this.instances.push(own)
+    for (const path of paths) this.#added.set(path, handle)
   }
 
   /** The app has left the state `starting`. */
@@ -140,12 +159,12 @@ export class ProbeServer {
       if (port.next === undefined) port.listening!.close()
       else port.next.take()
     }
-    this.own.close()
+    for (const own of this.instances) own.close()
   }
 }
 
-/** Creates a second Fastify instance with the routes, behind the server of the port. */
-async function serve (app: FastifyInstance, { server }: Port, options: RoutesOptions) {
+/** Creates another Fastify instance with routes, behind the server of the port. */
+async function serve (app: FastifyInstance, { server }: Port, register: (own: FastifyInstance) => void) {
   // Loaded already by the app; required here only, since it isn't a dependency.
   const { fastify: Fastify, LogController } = require('fastify') as typeof import('fastify')
   let requests = 0
@@ -163,8 +182,7 @@ async function serve (app: FastifyInstance, { server }: Port, options: RoutesOpt
     genReqId: () => `healthz-${(++requests).toString(36)}`
   })
   own.addHook('onRequest', refuseBody)
-  // Constraints are about the app's hosts.
-  own.register(routes, { ...options, routeOptions: { ...options.routeOptions, constraints: undefined } })
+  register(own as unknown as FastifyInstance)
   await own.ready()
   return { handle, own }
 }

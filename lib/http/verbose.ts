@@ -61,13 +61,13 @@ export class VerboseAccess {
   }
 
   async #authorize (probe: Probe, request: FastifyRequest): Promise<boolean> {
-    const authorized = await this.#isAuthorized(request)
+    const authorized = await this.isAuthorized(request)
     if (!authorized) this.log.detailsRefused(probe.name)
     return authorized
   }
 
   /** A function that throws, rejects, exceeds the timeout, or returns anything but `true` doesn't authorize. */
-  async #isAuthorized (request: FastifyRequest): Promise<boolean> {
+  async isAuthorized (request: FastifyRequest): Promise<boolean> {
     const { option, time } = this
     if (typeof option === 'boolean') return option
     let timer: unknown

@@ -18,8 +18,9 @@ export interface MessageMetrics {
  * Updates the metrics with the messages of one app, since all apps of the process share the channels.
  * @returns a function that ends it
  */
-export function receiveMessages (healthz: Healthz, metrics: MessageMetrics): () => void {
-  const receive = <Message extends { readonly app: object }>(name: string, callback: (message: Message) => void) => {
+export function receiveMessages (healthz: Healthz, metrics: Partial<MessageMetrics>): () => void {
+  const receive = <Message extends { readonly app: object }>(name: string, callback: ((message: Message) => void) | undefined) => {
+    if (callback === undefined) return () => {}
     const listener = (message: unknown) => {
       if (((message as Message).app as FastifyInstance).healthz === healthz) callback(message as Message)
     }
@@ -27,10 +28,10 @@ export function receiveMessages (healthz: Healthz, metrics: MessageMetrics): () 
     return () => unsubscribe(name, listener)
   }
   const ends = [
-    receive<CheckRun>('fastify-healthz:check', run => metrics.ran(run)),
-    receive<ProbeAbort>('fastify-healthz:abort', abort => metrics.aborted(abort)),
-    receive<LoopBlock>('fastify-healthz:block', block => metrics.blocked(block)),
-    receive<DrainEnd>('fastify-healthz:drain', drain => metrics.drained(drain))
+    receive<CheckRun>('fastify-healthz:check', metrics.ran?.bind(metrics)),
+    receive<ProbeAbort>('fastify-healthz:abort', metrics.aborted?.bind(metrics)),
+    receive<LoopBlock>('fastify-healthz:block', metrics.blocked?.bind(metrics)),
+    receive<DrainEnd>('fastify-healthz:drain', metrics.drained?.bind(metrics))
   ]
   return () => { for (const end of ends) end() }
 }

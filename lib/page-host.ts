@@ -1,0 +1,14 @@
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+
+/** What a registration offers to its status page. */
+export interface PageHost {
+  /** Whether the option `details` allows the request. */
+  authorize (request: FastifyRequest): Promise<boolean>
+  /** Whether the probes are on the app's port. */
+  readonly onApp: boolean
+  /** Serves routes at these paths on the separate port as well, if there is one. */
+  serve (paths: readonly string[], routes: FastifyPluginAsync): Promise<void>
+}
+
+/** The property of `app.healthz` for the page. Copies of this package share it: the number changes with `PageHost`. */
+export const PAGE_HOST: unique symbol = Symbol.for('fastify-healthz:page-host:1')

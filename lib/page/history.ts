@@ -1,0 +1,121 @@
+import type { CheckOutcome, CheckRun, HealthzChange } from '../../types/healthz.js'
+
+/** Minutes of history. */
+export const MINUTES = 60
+const MINUTE = 60_000
+/** Runs whose durations count for the percentiles. */
+const RUNS = 128
+/** Transitions that are kept. */
+const TRANSITIONS = 50
+const MAX_TITLE = 200
+
+const WORST: readonly CheckOutcome[] = ['pass', 'warn', 'fail']
+
+/** One change of a check or a probe, or of the state. */
+export interface Transition {
+  readonly at: number
+  readonly what: string
+  readonly from: string
+  readonly to: string
+  readonly lastedMs: number
+  readonly title?: string
+}
+
+/** What is remembered of a check: its worst outcome and longest run by minute, and the durations of its last runs. */
+export class CheckHistory {
+  /** By minute: the index of the outcome in `WORST` plus one; 0 for none. */
+  readonly #outcomes = new Uint8Array(MINUTES)
+  readonly #longest = new Float32Array(MINUTES)
+  readonly #durations = new Float64Array(RUNS)
+  #runs = 0
+  #minute: number
+
+  constructor (now: number) {
+    this.#minute = Math.floor(now / MINUTE)
+  }
+
+  ran (outcome: CheckOutcome, durationMs: number, now: number): void {
+    this.#advance(now)
+    const i = this.#minute % MINUTES
+    this.#outcomes[i] = Math.max(this.#outcomes[i]!, WORST.indexOf(outcome) + 1)
+    this.#longest[i] = Math.max(this.#longest[i]!, durationMs)
+    this.#durations[this.#runs++ % RUNS] = durationMs
+  }
+
+  /** The last hour by minute, the oldest first. */
+  hour (now: number): { outcomes: Array<CheckOutcome | undefined>, longest: number[] } {
+    this.#advance(now)
+    const places = Array.from({ length: MINUTES }, (_, i) => (this.#minute + 1 + i) % MINUTES)
+    return {
+      outcomes: places.map(i => WORST[this.#outcomes[i]! - 1]),
+      longest: places.map(i => Math.round(this.#longest[i]! * 10) / 10)
+    }
+  }
+
+  /** A percentile of the last runs in ms, `undefined` before the first one. */
+  percentile (share: number): number | undefined {
+    const durations = this.#durations.subarray(0, Math.min(this.#runs, RUNS)).slice().sort()
+    return durations[Math.ceil(share * durations.length) - 1]
+  }
+
+  /** Clears the minutes that have passed since. A clock that was set back stays in the last one. */
+  #advance (now: number): void {
+    const minute = Math.floor(now / MINUTE)
+    for (let i = Math.max(this.#minute + 1, minute - MINUTES + 1); i <= minute; i++) {
+      this.#outcomes[i % MINUTES] = 0
+      this.#longest[i % MINUTES] = 0
+    }
+    this.#minute = Math.max(this.#minute, minute)
+  }
+}
+
+/** The last hour of an app, in memory of a fixed size for each check. */
+export class History {
+  readonly #checks = new Map<string, CheckHistory>()
+  readonly #since = new Map<string, number>()
+  #transitions: Transition[] = []
+
+  /** @param now the wall clock, in ms since the epoch */
+  constructor (private readonly now: () => number) {}
+
+  ran ({ probe, check, outcome, durationMs }: CheckRun): void {
+    const key = `${probe}/${check}`
+    let history = this.#checks.get(key)
+    if (history === undefined) this.#checks.set(key, history = new CheckHistory(this.now()))
+    history.ran(outcome, durationMs, this.now())
+  }
+
+  changed (change: HealthzChange): void {
+    const { at, from, to, lastedMs } = change
+    const what = change.kind === 'state' ? 'app' : change.kind === 'probe' ? change.probe : `${change.probe}/${change.check}`
+    this.#since.set(what, at)
+    // The first result of a check or a probe is no change that anybody looks for.
+    if (from === 'unknown' && to === 'pass') return
+    const title = change.kind === 'state' ? undefined : change.title?.slice(0, MAX_TITLE)
+    this.#transitions.push({ at, what, from, to, lastedMs, ...(title !== undefined && { title }) })
+    this.#transitions = this.#transitions.slice(-TRANSITIONS)
+  }
+
+  /** The last transitions, the newest first. */
+  get transitions (): Transition[] {
+    return this.#transitions.toReversed()
+  }
+
+  /** When the present outcome began; `undefined` before the first change. */
+  since (what: string): number | undefined {
+    return this.#since.get(what)
+  }
+
+  of (probe: string, check: string): CheckHistory | undefined {
+    return this.#checks.get(`${probe}/${check}`)
+  }
+
+  /** Forgets checks that are gone. */
+  keep (known: ReadonlySet<string>): void {
+    for (const key of this.#checks.keys()) {
+      if (known.has(key)) continue
+      this.#checks.delete(key)
+      this.#since.delete(key)
+    }
+  }
+}

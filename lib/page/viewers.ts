@@ -1,0 +1,74 @@
+import type { ServerResponse } from 'node:http'
+
+const MAX_VIEWERS = 20
+/** At most one update in this time, in ms. */
+const UPDATE_MS = 1000
+/** In ms. Below the time after which the separate port ends connections on which nothing comes and goes. */
+const HEARTBEAT_MS = 2000
+
+/** Those who look at the page, and get its updates as server-sent events. */
+export class Viewers {
+  readonly #responses = new Set<ServerResponse>()
+  #timer: NodeJS.Timeout | undefined
+  #changed = false
+  #ended = false
+
+  /**
+   * @param render renders what changes; called once for all viewers
+   * @param drain ends them, so that none of them holds the close
+   */
+  constructor (private readonly render: () => string, drain: AbortSignal) {
+    if (drain.aborted) this.#ended = true
+    drain.addEventListener('abort', () => this.end())
+  }
+
+  get full (): boolean {
+    return this.#ended || this.#responses.size >= MAX_VIEWERS
+  }
+
+  /** Sends updates from now on, the first of them at once. */
+  add (response: ServerResponse): void {
+    response.writeHead(200, {
+      'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no', 'x-content-type-options': 'nosniff'
+    })
+    this.#responses.add(response)
+    response.on('close', () => {
+      this.#responses.delete(response)
+      if (this.#responses.size === 0) this.#stop()
+    })
+    response.write(message(JSON.stringify(this.render())))
+    let sinceHeartbeat = 0
+    this.#timer ??= setInterval(() => {
+      sinceHeartbeat += UPDATE_MS
+      if (!this.#changed && sinceHeartbeat < HEARTBEAT_MS) return
+      sinceHeartbeat = 0
+      this.#send(this.#changed ? JSON.stringify(this.render()) : '')
+      this.#changed = false
+    }, UPDATE_MS).unref()
+  }
+
+  /** Something has changed. */
+  update (): void {
+    this.#changed = true
+  }
+
+  end (): void {
+    this.#ended = true
+    this.#stop()
+    for (const response of this.#responses) response.end()
+  }
+
+  #stop (): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  /** One that doesn't read misses updates. */
+  #send (data: string): void {
+    for (const response of this.#responses) {
+      if (response.writableLength === 0) response.write(message(data))
+    }
+  }
+}
+
+const message = (data: string) => `data: ${data}\n\n`
