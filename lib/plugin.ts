@@ -147,8 +147,6 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
         return thread && openWatchdog(server, { port, host, timeout, alive, ...thread }, observer)
       }
       probeServer = parts.probeServer = await ProbeServer.open(fastify, listen, served, log, events, bind)
-      // It may drain already.
-      if (lifecycle.state !== 'starting') probeServer.started()
     }
     await loadChecks(fastify, settings, (plan, check) => registry.get(plan.probe).add(createRunner(plan, check)))
   } catch (error) {

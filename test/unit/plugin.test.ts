@@ -310,12 +310,12 @@ t.test('a threshold counts anew for a check that is added again, and tolerates n
 t.test('listen.thread: the watchdog gets the probes, the settings and the state, and reports', async t => {
   const { lines, logger } = capture()
   const reported: string[] = []
-  let given!: { settings: object, observer: any }
+  let given!: { settings: object, observer: () => any }
   const address = { address: '127.0.0.1', family: 'IPv4', port: 9 }
   const { plugin } = t.mockRequire<typeof import('../../lib/plugin.js')>('../../lib/plugin.js', {
     '../../lib/watchdog/open.js': {
       async openWatchdog (_server: object, settings: object, observer: () => object) {
-        given = { settings, observer: observer() }
+        given = { settings, observer }
         return { address, started () { reported.push(app.healthz.state) }, close () { reported.push('port closed') } }
       }
     }
@@ -327,11 +327,11 @@ t.test('listen.thread: the watchdog gets the probes, the settings and the state,
   t.equal(app.healthz.address, address)
   t.match(given.settings, { port: 0, host: '127.0.0.1', timeout: 700, alive: ['/up'], maxBlocked: 10_000, stack: false })
   await listen(app)
-  given.observer.loopBlocked(1500, undefined)
-  given.observer.threadUnavailable(new Error('no inspector'))
+  given.observer().loopBlocked(1500, undefined)
+  given.observer().threadUnavailable(new Error('no inspector'))
   await app.healthz.drain(0)
-  given.observer.threadDied(new Error('out of memory'))
-  given.observer.threadDied(new Error('out of memory'), new Error('EADDRINUSE'))
+  given.observer().threadDied(new Error('out of memory'))
+  given.observer().threadDied(new Error('out of memory'), new Error('EADDRINUSE'))
   await app.close()
   t.strictSame(reported, ['serving', 'draining', 'closing', 'closed', 'port closed'])
   t.match(lines.filter(({ level }) => level >= 40), [
