@@ -1,6 +1,10 @@
 /** Text that is HTML, and is not escaped again. */
 export class Html {
   constructor (readonly text: string) {}
+
+  get bytes (): number {
+    return Buffer.byteLength(this.text)
+  }
 }
 
 type Value = Html | string | number | undefined | false | readonly Html[]

@@ -6,10 +6,12 @@ import type { CheckStatus, ProbeStatus, Status } from './status.js'
 import { STYLE } from './style.js'
 import type { Transition } from './history.js'
 
-/** In characters. Checks that pass are shortened from here on. */
-const BUDGET = 26_000
-/** In characters. From here on checks are left out, which are the ones that are best. */
-const MAX = 34_000
+/** In bytes. Checks that pass are shortened from here on. */
+const BUDGET = 14_000
+/** In bytes. From here on checks are left out, of each probe the best. */
+const MAX = 20_000
+/** In characters, of a title in the list of changes. */
+const MAX_TITLE = 80
 const REFRESH_S = 5
 const SHOWN_TRANSITIONS = 20
 
@@ -53,7 +55,7 @@ export function renderMain (status: Status): string {
   let length = 0
   const sections = probes.map(probe => {
     const section = renderProbe(probe, at, length)
-    length += section.text.length
+    length += section.bytes
     return section
   })
   const facts = [
@@ -79,7 +81,7 @@ function renderTransition ({ at, what, from, to, lastedMs, title }: Transition):
   return html`
 <li class="${tone}"><time datetime="${new Date(at).toISOString()}">${clock(at)}</time><span>${what}</span>
 <span class="outcome">${SIGNS[to]} ${to}</span>
-<span>${title !== undefined && `${title} `}<span class="dim">after ${duration(lastedMs)} of ${from}</span></span></li>`
+<span>${title !== undefined && `${title.slice(0, MAX_TITLE)} `}<span class="dim">after ${duration(lastedMs)} of ${from}</span></span></li>`
 }
 
 function worst ({ probes, state }: Status): string {
@@ -95,24 +97,31 @@ function renderProbe ({ name, outcome, since, checks }: ProbeStatus, now: number
   for (const check of checks) {
     if (length > MAX) break
     const row = renderCheck(check, now, length > BUDGET && check.outcome === 'pass')
-    length += row.text.length
+    length += row.bytes
     shown.push(row)
   }
-  const left = checks.length - shown.length
+  const left = checks.slice(shown.length)
+  const failing = left.filter(({ outcome }) => outcome === 'fail').length
   return html`
 <section><h2 class="${outcome}"><span>${name}</span><span class="outcome">${SIGNS[outcome]} ${outcome}</span>${ago(since, now)}</h2>
-<ul>${shown}</ul>${left > 0 && html`<p class="dim">and ${left} more checks, none of them worse</p>`}</section>`
+<ul>${shown}</ul>${
+    left.length > 0 && html`<p class="dim">and ${left.length} more checks, ${failing} of them failing</p>`}</section>`
 }
 
 function renderCheck (check: CheckStatus, now: number, short: boolean): Html {
-  const { name, outcome, title, since, durationMs, p50, p99, data } = check
+  const { name, outcome, title, since, durationMs, p50, p99, data = {} } = check
+  const figures = durationMs === undefined
+    ? []
+    : [
+        fact('last', milliseconds(durationMs)),
+        ...p50 === undefined ? [] : [fact('p50', milliseconds(p50)), fact('p99', milliseconds(p99!))],
+        ...Object.entries(data).map(([key, value]) => fact(key, String(value)))
+      ]
   return html`
-<li class="check ${outcome}"><span class="name">${name}</span><span class="outcome">${SIGNS[outcome]} ${outcome} ${ago(since, now)}</span>${
-short ? '' : strip(check)}${title !== undefined && html`<span>${title}</span>`}${!short && durationMs !== undefined && html`<dl>${[
-  fact('last', milliseconds(durationMs)),
-  ...p50 === undefined ? [] : [fact('p50', milliseconds(p50)), fact('p99', milliseconds(p99!))],
-  ...Object.entries(data ?? {}).map(([key, value]) => fact(key, String(value)))
-]}</dl>`}</li>`
+<li class="check ${outcome}"><span class="name">${name}</span>
+<span class="outcome">${SIGNS[outcome]} ${outcome} ${ago(since, now)}</span>
+${!short && strip(check)}${title !== undefined && html`<span class="title">${title}</span>`}
+${!short && html`<dl>${figures}</dl>`}</li>`
 }
 
 /** The last hour: marks by outcome, and the durations as a line. */
@@ -132,7 +141,8 @@ function strip ({ outcomes, longestMs }: CheckStatus): Html {
   const line = longestMs.map((ms, i) => `${i} ${Math.round(12 - ms / most * 11)}`).join(' ')
   const failed = outcomes.filter(outcome => outcome === 'fail').length
   const label = `The last hour: failed in ${failed} minutes, slowest run ${milliseconds(Math.max(0, ...longestMs))}`
-  return html`<svg viewBox="0 0 60 20" preserveAspectRatio="none" role="img" aria-label="${label}">${paths}<polyline points="${line}"/></svg>`
+  return html`<svg viewBox="0 0 60 20" preserveAspectRatio="none" role="img" aria-label="${label}">${paths}
+<polyline points="${line}"/></svg>`
 }
 
 const fact = (name: string, value: string | number) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`

@@ -45,10 +45,13 @@ export interface Status {
   readonly transitions: readonly Transition[]
 }
 
-/** The worst first. */
+interface Ranked { readonly outcome: string, readonly since?: number, readonly checks?: readonly Ranked[] }
+
 const ORDER = ['fail', 'warn', 'unknown', 'pass']
-const byOutcome = (a: { outcome: string, since?: number }, b: { outcome: string, since?: number }) =>
-  ORDER.indexOf(a.outcome) - ORDER.indexOf(b.outcome) || (b.since ?? 0) - (a.since ?? 0)
+/** A probe that passes may have a check that warns. */
+const rank = ({ outcome, checks = [] }: Ranked): number => Math.min(ORDER.indexOf(outcome), ...checks.map(rank))
+/** The worst first, and of those what changed last. */
+const byOutcome = (a: Ranked, b: Ranked) => rank(a) - rank(b) || (b.since ?? 0) - (a.since ?? 0)
 
 /** Reads the last results; runs no check. */
 export function readStatus (healthz: Healthz, history: History, service: string, now: number): Status {

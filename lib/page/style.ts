@@ -19,7 +19,8 @@ dd { color: var(--text) }
 ul { list-style: none; padding: 0 }
 .check { display: grid; grid-template-columns: minmax(12rem, 1fr) minmax(12rem, 2fr) 15rem; gap: .1rem 1rem; align-items: center;
   padding: .5rem .75rem; background: var(--card); border-left: 5px solid var(--tone); margin-bottom: .25rem }
-.check > dl { grid-column: 1 / -1; font-size: .875rem }
+.check > dl, .check > .title { grid-column: 1 / -1 }
+.check > dl { font-size: .875rem }
 .name { font-weight: 600 }
 .outcome { color: var(--tone); font-weight: 700; white-space: nowrap }
 .pass { --tone: var(--pass) } .warn { --tone: var(--warn) } .fail { --tone: var(--fail) } .unknown { --tone: var(--unknown) }
