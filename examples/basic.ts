@@ -15,12 +15,14 @@
 //   curl -X POST localhost:8080/database/up
 //   curl -i localhost:8080/healthz/ready
 //
-// It answers 200, and one `info` line tells how long the outage was.
+// It answers 200, and one `info` line tells how long the outage was. http://localhost:8080 has buttons for both, and
+// http://localhost:8080/statusz is a page that shows what happens.
 //
 // End it with `kill` and the `pid` of its log lines, as a deployment would: `ready` fails, requests are served for another
 // 5 s, then it closes and exits with 0. Ctrl-C ends it at once.
 import Fastify from 'fastify'
 import healthz, { HealthError } from 'fastify-healthz'
+import page from 'fastify-healthz/page'
 
 const database = {
   up: true,
@@ -42,8 +44,17 @@ app.register(healthz, {
     }
   },
   noLog: true,
+  // Anybody may look at this demo. Yours has a function here, which knows your operators.
+  details: true,
   // The default, which in a terminal is 0.
   shutdown: { delay: 5000 }
+})
+
+app.register(page, { name: 'fastify-healthz demo' })
+
+app.get('/', async (_request, reply) => {
+  const button = (to: string) => `<button onclick="fetch('/database/${to}', { method: 'POST' })">Database ${to}</button>`
+  return reply.type('text/html').send(`<p>${button('down')} ${button('up')} <a href="/statusz" target="_blank">Status page</a></p>`)
 })
 
 app.post('/database/down', async () => {
@@ -56,6 +67,7 @@ app.post('/database/up', async () => {
   return 'The database is up\n'
 })
 
-app.listen({ port: Number(process.env.PORT ?? 8080), host: '0.0.0.0' }, error => {
+app.listen({ port: Number(process.env.PORT ?? 8080), host: '0.0.0.0' }, (error, address) => {
   if (error) throw error
+  app.log.info(`Status page at ${address}/statusz`)
 })

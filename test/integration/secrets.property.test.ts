@@ -11,6 +11,7 @@ import fc from 'fast-check'
 import Fastify from 'fastify'
 import t from 'tap'
 import healthz, { type CheckContext, HealthError } from '../../lib/index.js'
+import page from '../../lib/page/index.js'
 import { deferred } from '../helpers/checks.js'
 import { trials } from '../helpers/property.js'
 import { exchange, listen } from '../helpers/raw.js'
@@ -251,7 +252,7 @@ async function play ({ probe, checks, details, elsewhere, prefix, noLog }: Servi
     const base = `${prefix}/${probe}`
     const paths = ['', '?verbose', `?exclude=${name}&verbose`, `/${name}`, '/nobody', '/../nowhere', '/%zz']
       .map(end => base + end)
-    const requests = [...paths.flatMap(path => [`GET ${path}`, `HEAD ${path}`]), `POST ${base}`, `OPTIONS ${base}`]
+    const requests = [...paths.flatMap(path => [`GET ${path}`, `HEAD ${path}`]), `POST ${base}`, `OPTIONS ${base}`, 'GET /statusz']
     const operators = details === 'header' ? ['no', 'yes'] : ['no']
     const asked = ports.flatMap(port => operators.flatMap(
       operator => requests.map(request => ({ port, operator, request }))
@@ -285,6 +286,7 @@ async function play ({ probe, checks, details, elsewhere, prefix, noLog }: Servi
       listen: { port: 0, host: '127.0.0.1', alongside: true },
       routeOptions: { config: { token: text(elsewhere) } }
     })
+    await app.register(page)
     const own = app.healthz.address!.port
     app.register(async () => { await boot.promise })
     app.addHook('preClose', async () => { await close.promise })

@@ -46,7 +46,7 @@ for (const [name, title] of Object.entries(programs)) {
     const switched = (state: string) => ({ status: 200, body: `The database is ${state}\n` })
     t.strictSame(answers, [ok, ok, switched('down'), away, away, switched('up'), ok])
 
-    const lines = example.log.slice(listening).filter(({ msg }) => !msg.startsWith('Server listening at'))
+    const lines = example.log.slice(listening).filter(({ msg }) => !/^(Server listening|Status page) at/.test(msg))
     const [failing, recovered] = lines.filter(({ msg }) => msg.startsWith('ready'))
     t.strictSame(messages(lines), [
       'incoming request', 'request completed', // down
