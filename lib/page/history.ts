@@ -8,6 +8,8 @@ const RUNS = 128
 /** Transitions that are kept. */
 const TRANSITIONS = 50
 const MAX_TITLE = 200
+/** Checks that are remembered. Of more, those whose first run was longest ago are forgotten. */
+const MAX_CHECKS = 1000
 
 const WORST: readonly CheckOutcome[] = ['pass', 'warn', 'fail']
 
@@ -81,14 +83,17 @@ export class History {
   ran ({ probe, check, outcome, durationMs }: CheckRun): void {
     const key = `${probe}/${check}`
     let history = this.#checks.get(key)
-    if (history === undefined) this.#checks.set(key, history = new CheckHistory(this.now()))
+    if (history === undefined) {
+      this.#checks.set(key, history = new CheckHistory(this.now()))
+      if (this.#checks.size > MAX_CHECKS) this.#forget(this.#checks.keys().next().value!)
+    }
     history.ran(outcome, durationMs, this.now())
   }
 
   changed (change: HealthzChange): void {
     const { at, from, to, lastedMs } = change
     const what = change.kind === 'state' ? 'app' : change.kind === 'probe' ? change.probe : `${change.probe}/${change.check}`
-    this.#since.set(what, at)
+    if (change.kind !== 'state') this.#since.set(what, at)
     // The first result of a check or a probe is no change that anybody looks for.
     if (from === 'unknown' && to === 'pass') return
     const title = change.kind === 'state' ? undefined : change.title?.slice(0, MAX_TITLE)
@@ -113,9 +118,12 @@ export class History {
   /** Forgets checks that are gone. */
   keep (known: ReadonlySet<string>): void {
     for (const key of this.#checks.keys()) {
-      if (known.has(key)) continue
-      this.#checks.delete(key)
-      this.#since.delete(key)
+      if (!known.has(key)) this.#forget(key)
     }
+  }
+
+  #forget (key: string): void {
+    this.#checks.delete(key)
+    this.#since.delete(key)
   }
 }

@@ -18,7 +18,7 @@ import { Viewers } from './viewers.js'
  */
 async function page (fastify: FastifyInstance, options: page.PageOptions): Promise<void> {
   refuseUnknown('', options, ['path', 'name'])
-  const { path = '/statusz', name = process.env.npm_package_name ?? 'Health' } = options
+  const { path = '/statusz', name = nameOf(process.env) } = options
   if (typeof path !== 'string' || !/^(?:\/[\w.~-]+)+$/.test(path)) refuse('path', 'a path such as `/statusz`', path)
   if (typeof name !== 'string' || name === '') refuse('name', 'a text', name)
   const healthz: Healthz & { [PAGE_HOST]?: PageHost } = fastify.healthz
@@ -85,13 +85,17 @@ const HEADERS = {
   vary: 'accept'
 }
 
+/** As `npm start` sets it, with the version. */
+const nameOf = ({ npm_package_name: name = 'Health', npm_package_version: version }: NodeJS.ProcessEnv) =>
+  version === undefined ? name : `${name} ${version}`
+
 const wantsJson = (accept = '') => /\bapplication\/json\b/.test(accept) && !/\btext\/html\b/.test(accept)
 
 declare namespace page {
   export interface PageOptions {
     /** Where it is served, below the prefix of the scope. Default: `/statusz`. */
     path?: string | undefined
-    /** The name of the service. Default: `npm_package_name` of the environment, which npm sets, or `Health`. */
+    /** The service, with its version. Default: `npm_package_name` and `npm_package_version`, which npm sets, or `Health`. */
     name?: string | undefined
   }
   export { page, page as default }

@@ -6,14 +6,22 @@ import type { CheckStatus, ProbeStatus, Status } from './status.js'
 import { STYLE } from './style.js'
 import type { Transition } from './history.js'
 
-/** In bytes. Checks that pass are shortened from here on. */
-const BUDGET = 14_000
-/** In bytes. From here on checks are left out, of each probe the best. */
-const MAX = 20_000
+/** Limits in bytes, so that the page is below 40 KiB. */
+const LIMITS = {
+  probes: 20_000,
+  /** Checks that pass are shortened from here on. */
+  whole: 14_000,
+  changes: 6000
+}
 /** In characters, of a title in the list of changes. */
 const MAX_TITLE = 80
+/** For the end of a section. */
+const RESERVE = 150
+/** Of a check. A longer one is shortened. */
+const MAX_ROW = 4000
+/** How many are named. */
+const MAX_HOLDS = 5
 const REFRESH_S = 5
-const SHOWN_TRANSITIONS = 20
 
 /** An outcome is never told by its colour alone. */
 const SIGNS: Readonly<Record<string, string>> = { pass: '✓', warn: '!', fail: '✕', unknown: '?' }
@@ -52,60 +60,75 @@ export function renderPage (status: Status, events: string): string {
 /** What changes. */
 export function renderMain (status: Status): string {
   const { service, pid, state, at, uptimeMs, bootMs, holds, probes, transitions } = status
-  let length = 0
-  const sections = probes.map(probe => {
-    const section = renderProbe(probe, at, length)
-    length += section.bytes
-    return section
-  })
+  const sections: Html[] = []
+  let left = LIMITS.probes
+  for (const probe of probes) {
+    const section = renderProbe(probe, at, left)
+    if (section.bytes > left) break
+    left -= section.bytes
+    sections.push(section)
+  }
+  const omitted = probes.length - sections.length
   const facts = [
     fact('state', state),
     fact('up', duration(uptimeMs)),
     fact('pid', pid),
     ...bootMs === null ? [] : [fact('booted in', seconds(bootMs))],
-    fact('at', clock(at))
+    fact('at', clock(at, at))
   ]
-  const held = holds.map(({ name, heldMs }) => `${name} (${duration(heldMs)})`).join(', ')
-  const changes = transitions.slice(0, SHOWN_TRANSITIONS).map(renderTransition)
+  const held = holds.slice(0, MAX_HOLDS).map(({ name, heldMs }) => html`<li><bdi>${name}</bdi> for ${duration(heldMs)}</li>`)
+  const changes = transitions.map(transition => renderTransition(transition, at))
   return html`
 <header class="${worst(status)}"><b class="outcome">${SIGNS[worst(status)]}</b><h1>${service}</h1><dl>${facts}</dl></header>
-${held !== '' && html`<p>Held by ${held}</p>`}
-${sections}
-<h3>Last changes</h3>
-${changes.length > 0 ? html`<ul class="log">${changes}</ul>` : html`<p class="dim">None since the start</p>`}
+${held.length > 0 && html`<h3>Held by</h3><ul>${held}</ul>`}${holds.length > MAX_HOLDS && html`<p class="dim">and others</p>`}
+${changes.length > 0 && html`<h3>Last change</h3><ul class="log">${changes[0]}</ul>`}
+${sections}${omitted > 0 && html`<p class="dim">and ${omitted} more probes, none of them worse</p>`}
+<h3>Changes</h3>
+${changes.length === 0 && html`<p class="dim">None since the start</p>`}<ul class="log">${fitting(changes, LIMITS.changes)}</ul>
 `.text
 }
 
-function renderTransition ({ at, what, from, to, lastedMs, title }: Transition): Html {
+/** As many of them as fit in so many bytes. */
+function fitting (rows: readonly Html[], limit: number): Html[] {
+  let bytes = 0
+  return rows.filter(row => (bytes += row.bytes) <= limit)
+}
+
+function renderTransition ({ at, what, from, to, lastedMs, title }: Transition, now: number): Html {
   const tone = to in SIGNS ? to : 'unknown'
   return html`
-<li class="${tone}"><time datetime="${new Date(at).toISOString()}">${clock(at)}</time><span>${what}</span>
+<li class="${tone}"><time datetime="${new Date(at).toISOString()}">${clock(at, now)}</time><bdi>${what}</bdi>
 <span class="outcome">${SIGNS[to]} ${to}</span>
-<span>${title !== undefined && `${title.slice(0, MAX_TITLE)} `}<span class="dim">after ${duration(lastedMs)} of ${from}</span></span></li>`
+<span>${title !== undefined && html`<bdi>${title.slice(0, MAX_TITLE)}</bdi>`}
+<span class="dim">after ${duration(lastedMs)} of ${from}</span></span></li>`
 }
 
 function worst ({ probes, state }: Status): string {
-  if (state !== 'serving') return 'unknown'
   return ['fail', 'warn'].find(outcome => {
     return probes.some(probe => probe.outcome === outcome || probe.checks.some(check => check.outcome === outcome))
-  }) ?? 'pass'
+  }) ?? (state === 'serving' ? 'pass' : 'unknown')
 }
 
-function renderProbe ({ name, outcome, since, checks }: ProbeStatus, now: number, before: number): Html {
-  let length = before
-  const shown: Html[] = []
+/** @param limit in bytes, which the rows keep as far as they can */
+function renderProbe ({ name, outcome, since, checks }: ProbeStatus, now: number, limit: number): Html {
+  const when = since === undefined ? 'when last called' : `when last called, for ${duration(now - since)}`
+  const head = html`
+<section><h2 class="${outcome}"><span>${name}</span><span class="outcome">${SIGNS[outcome]} ${outcome}</span>
+<span class="dim">${outcome === 'unknown' ? 'not called yet' : when}</span></h2>`
+  let left = limit - head.bytes - RESERVE
+  const rows: Html[] = []
   for (const check of checks) {
-    if (length > MAX) break
-    const row = renderCheck(check, now, length > BUDGET && check.outcome === 'pass')
-    length += row.bytes
-    shown.push(row)
+    const short = renderCheck(check, now, true)
+    const whole = check.outcome === 'pass' && left < LIMITS.probes - LIMITS.whole ? short : renderCheck(check, now, false)
+    const row = whole.bytes > Math.min(left, MAX_ROW) ? short : whole
+    if (row.bytes > left) break
+    left -= row.bytes
+    rows.push(row)
   }
-  const left = checks.slice(shown.length)
-  const failing = left.filter(({ outcome }) => outcome === 'fail').length
-  return html`
-<section><h2 class="${outcome}"><span>${name}</span><span class="outcome">${SIGNS[outcome]} ${outcome}</span>${ago(since, now)}</h2>
-<ul>${shown}</ul>${
-    left.length > 0 && html`<p class="dim">and ${left.length} more checks, ${failing} of them failing</p>`}</section>`
+  const others = checks.slice(rows.length)
+  const failing = others.filter(({ outcome }) => outcome === 'fail').length
+  return html`${head}<ul>${rows}</ul>${
+    others.length > 0 && html`<p class="dim">and ${others.length} more checks, ${failing} of them failing</p>`}</section>`
 }
 
 function renderCheck (check: CheckStatus, now: number, short: boolean): Html {
@@ -114,14 +137,15 @@ function renderCheck (check: CheckStatus, now: number, short: boolean): Html {
     ? []
     : [
         fact('last', milliseconds(durationMs)),
-        ...p50 === undefined ? [] : [fact('p50', milliseconds(p50)), fact('p99', milliseconds(p99!))],
-        ...Object.entries(data).map(([key, value]) => fact(key, String(value)))
+        ...p50 === undefined ? [] : [fact('p50', milliseconds(p50)), fact('p99', milliseconds(p99!))]
       ]
+  const reported = Object.entries(data).map(([key, value]) => fact(key, String(value)))
   return html`
 <li class="check ${outcome}"><span class="name">${name}</span>
 <span class="outcome">${SIGNS[outcome]} ${outcome} ${ago(since, now)}</span>
-${!short && strip(check)}${title !== undefined && html`<span class="title">${title}</span>`}
-${!short && html`<dl>${figures}</dl>`}</li>`
+${!short && strip(check)}${title !== undefined && html`<bdi class="title">${title}</bdi>`}
+${!short && figures.length > 0 && html`<dl>${figures}</dl>`}
+${!short && reported.length > 0 && html`<dl class="data">${reported}</dl>`}</li>`
 }
 
 /** The last hour: marks by outcome, and the durations as a line. */
@@ -138,16 +162,24 @@ function strip ({ outcomes, longestMs }: CheckStatus): Html {
     return marks === '' ? html`` : html`<path class="${outcome}" stroke-width="${height}" d="${marks}"/>`
   })
   const most = Math.max(1, ...longestMs)
-  const line = longestMs.map((ms, i) => `${i} ${Math.round(12 - ms / most * 11)}`).join(' ')
+  // A gap where there was no run.
+  const line = longestMs.map((ms, i) => {
+    if (outcomes[i] === null) return ''
+    return `${i > 0 && outcomes[i - 1] !== null ? 'L' : 'M'}${i} ${Math.round(11 - ms / most * 10)}h1`
+  }).join('')
   const failed = outcomes.filter(outcome => outcome === 'fail').length
   const label = `The last hour: failed in ${failed} minutes, slowest run ${milliseconds(Math.max(0, ...longestMs))}`
   return html`<svg viewBox="0 0 60 20" preserveAspectRatio="none" role="img" aria-label="${label}">${paths}
-<polyline points="${line}"/></svg>`
+<path class="line" d="${line}"/></svg>`
 }
 
-const fact = (name: string, value: string | number) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`
+const fact = (name: string, value: string | number) => html`<div><dt>${name}</dt><dd><bdi>${value}</bdi></dd></div>`
 const ago = (since: number | undefined, now: number) => since !== undefined && html`<span class="dim">for ${duration(now - since)}</span>`
-const clock = (time: number) => `${new Date(time).toISOString().slice(11, 19)}Z`
+/** In UTC, with the day if that isn't the last one. */
+const clock = (time: number, now: number) => {
+  const text = new Date(time).toISOString()
+  return now - time < 86_400_000 ? `${text.slice(11, 19)}Z` : `${text.slice(5, 10)} ${text.slice(11, 16)}Z`
+}
 const milliseconds = (ms: number) => ms < 1000 ? `${Number(ms.toPrecision(2))} ms` : seconds(ms)
 
 /** Rounded to what matters. */

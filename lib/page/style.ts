@@ -24,10 +24,11 @@ ul { list-style: none; padding: 0 }
 .name { font-weight: 600 }
 .outcome { color: var(--tone); font-weight: 700; white-space: nowrap }
 .pass { --tone: var(--pass) } .warn { --tone: var(--warn) } .fail { --tone: var(--fail) } .unknown { --tone: var(--unknown) }
+.data::before { content: 'reports'; font-style: italic }
 .dim { color: var(--dim); font-weight: 400; font-size: .875rem }
 svg { display: block; width: 100%; height: 1.75rem }
 svg path { fill: none; stroke: var(--tone) }
-svg polyline { stroke: var(--dim); fill: none; stroke-width: 1; vector-effect: non-scaling-stroke }
+svg .line { stroke: var(--dim); stroke-width: 1; vector-effect: non-scaling-stroke }
 .log li { display: grid; grid-template-columns: 6rem minmax(8rem, 1fr) minmax(8rem, 1fr) 2fr; gap: 0 1rem; padding: .2rem 0;
   border-bottom: 1px solid var(--line); font-size: .875rem }
 footer { color: var(--dim); font-size: .875rem; padding-top: 1rem }

@@ -8,9 +8,10 @@ const HEARTBEAT_MS = 2000
 
 /** Those who look at the page, and get its updates as server-sent events. */
 export class Viewers {
-  readonly #responses = new Set<ServerResponse>()
+  /** With the version that each of them has. */
+  readonly #responses = new Map<ServerResponse, number>()
+  #version = 0
   #timer: NodeJS.Timeout | undefined
-  #changed = false
   #ended = false
 
   /**
@@ -31,7 +32,7 @@ export class Viewers {
     response.writeHead(200, {
       'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no', 'x-content-type-options': 'nosniff'
     })
-    this.#responses.add(response)
+    this.#responses.set(response, this.#version)
     response.on('close', () => {
       this.#responses.delete(response)
       if (this.#responses.size === 0) this.#stop()
@@ -39,23 +40,20 @@ export class Viewers {
     response.write(message(JSON.stringify(this.render())))
     let sinceHeartbeat = 0
     this.#timer ??= setInterval(() => {
-      sinceHeartbeat += UPDATE_MS
-      if (!this.#changed && sinceHeartbeat < HEARTBEAT_MS) return
-      sinceHeartbeat = 0
-      this.#send(this.#changed ? JSON.stringify(this.render()) : '')
-      this.#changed = false
+      sinceHeartbeat = (sinceHeartbeat + UPDATE_MS) % HEARTBEAT_MS
+      this.#send(sinceHeartbeat === 0)
     }, UPDATE_MS).unref()
   }
 
   /** Something has changed. */
   update (): void {
-    this.#changed = true
+    this.#version++
   }
 
   end (): void {
     this.#ended = true
     this.#stop()
-    for (const response of this.#responses) response.end()
+    for (const response of this.#responses.keys()) response.end()
   }
 
   #stop (): void {
@@ -63,10 +61,17 @@ export class Viewers {
     this.#timer = undefined
   }
 
-  /** One that doesn't read misses updates. */
-  #send (data: string): void {
-    for (const response of this.#responses) {
-      if (response.writableLength === 0) response.write(message(data))
+  /** One that doesn't read gets what it has missed once it does. */
+  #send (heartbeat: boolean): void {
+    let update: string | undefined
+    for (const [response, version] of this.#responses) {
+      if (response.writableLength > 0) continue
+      if (version !== this.#version) {
+        response.write(update ??= message(JSON.stringify(this.render())))
+        this.#responses.set(response, this.#version)
+      } else if (heartbeat) {
+        response.write(message(''))
+      }
     }
   }
 }

@@ -252,7 +252,7 @@ async function play ({ probe, checks, details, elsewhere, prefix, noLog }: Servi
     const base = `${prefix}/${probe}`
     const paths = ['', '?verbose', `?exclude=${name}&verbose`, `/${name}`, '/nobody', '/../nowhere', '/%zz']
       .map(end => base + end)
-    const requests = [...paths.flatMap(path => [`GET ${path}`, `HEAD ${path}`]), `POST ${base}`, `OPTIONS ${base}`, 'GET /statusz']
+    const requests = [...paths.flatMap(path => [`GET ${path}`, `HEAD ${path}`]), `POST ${base}`, `OPTIONS ${base}`, 'GET /statusz', 'HEAD /statusz']
     const operators = details === 'header' ? ['no', 'yes'] : ['no']
     const asked = ports.flatMap(port => operators.flatMap(
       operator => requests.map(request => ({ port, operator, request }))

@@ -62,7 +62,7 @@ const SERVICE = `
     for (const end = Date.now() + 1500; Date.now() < end;);
     return 'blocked'
   })
-  app.get('/drain', async () => { app.healthz.drain(600_000); return 'draining' })
+  app.get('/drain', async () => { app.healthz.hold('job'); app.healthz.drain(600_000); return 'draining' })
   await app.listen({ port: 0, host: '127.0.0.1' })
   say('serves', { port: app.server.address().port, probes: app.healthz.address.port })
 `
@@ -95,11 +95,15 @@ async function startPod (t: Test, job: string, pod: string) {
 }
 type Pod = Awaited<ReturnType<typeof startPod>>
 
+const RESTARTS = 'kube_pod_container_status_restarts_total'
+
 /** The one series of kube-state-metrics that the dashboard has. */
 async function startStateMetrics (t: Test): Promise<number> {
+  let restarts = 0
   const server = createServer((_request, response) => {
     response.setHeader('content-type', 'text/plain; version=0.0.4')
-    response.end('# TYPE kube_pod_container_status_restarts_total counter\nkube_pod_container_status_restarts_total{namespace="shop",pod="orders-a",container="orders"} 1\n')
+    // A restart with each scrape.
+    response.end(`# TYPE ${RESTARTS} counter\n${RESTARTS}{namespace="shop",pod="orders-a",container="orders"} ${++restarts}\n`)
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => { server.closeAllConnections(); server.close() })
@@ -169,7 +173,13 @@ async function suite (t: Test): Promise<void> {
 
   /** Waits until they don't fire any longer. */
   async function resolve (t: Test, ...names: string[]): Promise<void> {
-    while ((await prometheus.firing()).some(name => names.includes(name))) await sleep(200)
+    for (;;) {
+      const firing = await prometheus.firing()
+      const others = firing.filter(name => !names.includes(name) && !lasting.has(name))
+      if (others.length > 0) throw new Error(`fires as well: ${others}`)
+      if (!firing.some(name => names.includes(name))) break
+      await sleep(200)
+    }
     t.pass('resolved')
   }
 

@@ -46,11 +46,11 @@ async function start (t: Test) {
 }
 
 /** Opens the page, and fails the test for whatever the browser complains about. */
-async function open (t: Test, browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Page> {
+async function open (t: Test, browser: Browser, url: string, options: BrowserContextOptions = {}, expected = /^$/): Promise<Page> {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options })
   t.teardown(() => context.close())
   const page = await context.newPage()
-  page.on('console', message => { if (message.type() !== 'info') t.fail(`console: ${message.text()}`) })
+  page.on('console', message => { if (message.type() !== 'info' && !expected.test(message.text())) t.fail(`console: ${message.text()}`) })
   page.on('pageerror', error => t.fail(`error: ${error.message}`))
   page.on('request', request => { if (!request.url().startsWith(new URL(url).origin) && !request.url().startsWith('data:')) t.fail(`requests ${request.url()}`) })
   await page.goto(url, { waitUntil: 'domcontentloaded' })
@@ -121,7 +121,16 @@ async function suite (t: Test): Promise<void> {
     await service.get('/drain')
     await shows(page, 'draining')
     await shows(page, 'Refreshes every 5 s')
+    t.strictSame(await violations(page), [])
+  })
+
+  await t.test('when the service is gone it keeps what it last saw, and says so', async t => {
+    const service = await start(t)
+    const page = await open(t, browser, service.url, {}, /ERR_|Failed to load resource/)
+    await shows(page, 'Live')
     service.kill('SIGKILL')
+    await shows(page, 'No answer since')
+    t.match(await page.locator('main').innerText(), /database/)
   })
 }
 

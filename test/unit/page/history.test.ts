@@ -68,6 +68,13 @@ t.test('checks that are gone are forgotten', async t => {
   t.equal(history.of('ready', 'database'), undefined)
 })
 
+t.test('of ever new checks a thousand are remembered', async t => {
+  const history = new History(() => 0)
+  for (let i = 0; i < 1500; i++) history.ran({ ...run('pass'), check: `check-${i}` })
+  t.equal(history.of('ready', 'check-499'), undefined)
+  t.not(history.of('ready', 'check-500'), undefined)
+})
+
 t.test('a million events take no more memory than the first ones', async t => {
   const history = new History(() => 0)
   const event = run('fail')

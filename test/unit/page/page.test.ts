@@ -1,11 +1,13 @@
-import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
+import { EventEmitter, once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import healthz, { HealthError } from '../../../lib/index.js'
 import page from '../../../lib/page/index.js'
+import { Viewers } from '../../../lib/page/viewers.js'
 import { capture } from '../../helpers/log.js'
 
 const OPERATOR = { authorization: 'secret' }
@@ -94,12 +96,13 @@ t.test('below a prefix, at another path, it refers to its events, and leaves no 
   t.strictSame(lines, [])
 })
 
-t.test('the name is that which npm knows, if any', async t => {
-  const { npm_package_name: before } = process.env
-  t.teardown(() => { if (before !== undefined) process.env.npm_package_name = before })
-  for (const [known, shown] of [['orders', 'orders'], [undefined, 'Health']] as const) {
-    if (known === undefined) delete process.env.npm_package_name
-    else process.env.npm_package_name = known
+t.test('the name is that which npm knows, if any, with the version', async t => {
+  const { npm_package_name: name, npm_package_version: version } = process.env
+  t.teardown(() => Object.assign(process.env, name !== undefined && { npm_package_name: name, npm_package_version: version }))
+  for (const [known, shown] of [[{ npm_package_name: 'orders', npm_package_version: '1.4.2' }, 'orders 1.4.2'], [{}, 'Health']] as const) {
+    delete process.env.npm_package_name
+    delete process.env.npm_package_version
+    Object.assign(process.env, known)
     const app = Fastify()
     t.teardown(() => app.close())
     app.register(healthz, { details: true })
@@ -159,7 +162,31 @@ t.test('the twenty-first viewer gets none, and one that leaves makes room', asyn
   for (const viewer of viewers) viewer.destroy()
 })
 
-t.test('a viewer that does not read misses updates, and an app that closes has none', async t => {
+t.test('a viewer that does not read gets what it has missed once it does', async t => {
+  const drain = new AbortController()
+  let version = 0
+  const viewers = new Viewers(() => `version ${version}`, drain.signal)
+  const written: string[] = []
+  const response = Object.assign(new EventEmitter(), {
+    writableLength: 0, writeHead () {}, end () {}, write: (chunk: string) => { written.push(chunk) }
+  })
+  viewers.add(response as unknown as ServerResponse)
+  t.strictSame(written.splice(0), ['data: "version 0"\n\n'])
+  response.writableLength = 1
+  version = 1
+  viewers.update()
+  await sleep(2500)
+  t.strictSame(written, [])
+  response.writableLength = 0
+  while (written.length === 0) await sleep(20)
+  t.strictSame(written.splice(0), ['data: "version 1"\n\n'])
+  while (written.length === 0) await sleep(20)
+  t.strictSame(written, ['data: \n\n'], 'then it is up to date')
+  drain.abort()
+  t.equal(viewers.full, true)
+})
+
+t.test('a viewer that does not read does not hold the close', async t => {
   const { app } = await boot(t)
   await app.listen({ port: 0, host: '127.0.0.1' })
   const response = await get(t, at(app, false), '/statusz/events')

@@ -47,6 +47,7 @@ t.test('the title has the worst of all', async t => {
   t.equal(sign({ probes: [probe('pass', check('a', { outcome: 'warn' }))] }), '!')
   t.equal(sign({ probes: [probe('fail', check('a'))] }), '✕')
   t.equal(sign({ state: 'draining', probes: [probe('pass', check('a'))] }), '?')
+  t.equal(sign({ state: 'draining', probes: [probe('fail', check('a'))] }), '✕')
 })
 
 t.test('durations are rounded to what matters, and a check without runs has none', async t => {
@@ -56,8 +57,8 @@ t.test('durations are rounded to what matters, and a check without runs has none
     holds: [{ name: 'job', heldMs: 7_260_000 }],
     probes: [probe('unknown', check('new', { outcome: 'unknown', since: undefined, durationMs: undefined, p50: undefined, p99: undefined }))]
   }))
-  t.match(text, '<dt>up</dt><dd>10 d</dd>')
-  t.match(text, 'Held by job (2 h 1 min)')
+  t.match(text, '<dt>up</dt><dd><bdi>10 d</bdi></dd>')
+  t.match(text, '<bdi>job</bdi> for 2 h 1 min')
   t.match(text, '<dt>booted in</dt>')
   t.match(text, '? unknown')
   t.notMatch(text, '<dt>last</dt>')
@@ -65,7 +66,14 @@ t.test('durations are rounded to what matters, and a check without runs has none
   const early = renderMain(status({ probes: [probe('pass', check('a', { p50: undefined, p99: undefined }))] }))
   t.match(early, '<dt>last</dt>', 'it ran before the page was there')
   t.notMatch(early, '<dt>p50</dt>')
-  t.match(renderMain(status({ probes: [probe('pass', check('a'))] })), /for 1 min.*<dt>last<\/dt><dd>1.2 ms<\/dd>.*<dt>p99<\/dt><dd>2/s)
+  t.match(renderMain(status({ probes: [probe('pass', check('a'))] })), /for 1 min.*<dt>last<\/dt><dd><bdi>1.2 ms<.*<dt>p99<\/dt><dd><bdi>2/s)
+})
+
+t.test('a change of another day has its date', async t => {
+  const transition = (at: number) => ({ at, what: 'ready', from: 'pass', to: 'fail', lastedMs: 1 })
+  const text = renderMain(status({ transitions: [transition(AT - 1000), transition(AT - 3 * 86_400_000)] }))
+  t.match(text, '>01:02:02Z<')
+  t.match(text, '>11-28 01:02Z<')
 })
 
 t.test('the last hour is drawn by outcome, in heights that differ, and the longest runs as a line', async t => {
@@ -73,21 +81,44 @@ t.test('the last hour is drawn by outcome, in heights that differ, and the longe
   t.match(text, '<path class="pass" stroke-width="4" d="M3 18h1"/>')
   t.match(text, '<path class="fail" stroke-width="14" d="M0 13h2"/>')
   t.match(text, 'The last hour: failed in 2 minutes, slowest run 10 ms')
-  t.match(text, '<polyline points="0 1 1 7 2 12 3 11"/>')
+  t.match(text, '<path class="line" d="M0 1h1L1 6h1M3 10h1"/>', 'with a gap where nothing ran')
 })
 
-t.test('a page is below 40 KiB, whatever is on it, and the worst is whole', async t => {
+t.test('a page is below 40 KiB, whatever is on it', async t => {
   const outcomes = Array.from({ length: 60 }, (_, i) => ['pass', 'fail', 'warn'][i % 3]!)
   const longestMs = Array.from({ length: 60 }, (_, i) => i * 1.5)
-  const data = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`key${i}`, 'x'.repeat(30)]))
   const name = (i: number) => `${'n'.repeat(60)}${i}`
-  const probes = Array.from({ length: 6 }, (_, p) => ({
-    name: name(p),
-    outcome: 'fail' as const,
-    checks: Array.from({ length: 40 }, (_, i) => check(name(i), { outcome: i === 0 ? 'fail' : 'pass', title: 'é'.repeat(200), outcomes, longestMs, data }))
-  }))
-  const transitions = Array.from({ length: 50 }, () => ({ at: AT, what: name(1), from: 'pass', to: 'fail', lastedMs: 1, title: 'é'.repeat(200) }))
-  const page = renderPage(status({ probes, transitions }), 'statusz/events')
-  t.ok(Buffer.byteLength(page) <= 40 * 1024, `${Buffer.byteLength(page)} bytes`)
-  t.match(page, /and 40 more checks, 1 of them failing/)
+  for (const character of ['x', 'é', '"', '💔']) {
+    const data = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`key${i}`, character.repeat(20)]))
+    const title = character.repeat(200)
+    const transitions = Array.from({ length: 50 }, () => ({ at: AT, what: name(1), from: 'pass', to: 'fail', lastedMs: 1, title }))
+    const holds = Array.from({ length: 20 }, () => ({ name: character.repeat(50), heldMs: 1 }))
+    for (const [probes, checks] of [[1, 1], [1, 240], [6, 40], [200, 1]] as const) {
+      for (const outcome of ['pass', 'fail'] as const) {
+        const page = renderPage(status({
+          holds,
+          transitions,
+          probes: Array.from({ length: probes }, (_, p) => ({
+            name: name(p),
+            outcome,
+            since: AT,
+            checks: Array.from({ length: checks }, (_, i) => check(name(i), { outcome, title, outcomes, longestMs, data }))
+          }))
+        }), 'statusz/events')
+        const bytes = Buffer.byteLength(page)
+        t.ok(bytes <= 40 * 1024, `${probes} probes with ${checks} checks, ${outcome}, ${character}: ${bytes} bytes`)
+        t.match(page, 'class="check')
+      }
+    }
+  }
+})
+
+t.test('of many checks the worst are whole, and the others are counted', async t => {
+  const more = { outcomes: Array(60).fill('pass'), longestMs: Array(60).fill(1) }
+  const checks = Array.from({ length: 300 }, (_, i) => check(`check-${i}`, { ...more, ...i === 0 && { outcome: 'fail', title: 'down' } }))
+  const text = renderMain(status({ probes: [probe('fail', ...checks)] }))
+  t.match(text, /check-0<.*✕ fail.*<svg.*down/s)
+  t.match(text, /and \d+ more checks, 0 of them failing/)
+  const probes = Array.from({ length: 300 }, (_, i) => ({ name: `probe-${i}`, outcome: 'pass' as const, checks: [] }))
+  t.match(renderMain(status({ probes })), /and \d+ more probes, none of them worse/)
 })
