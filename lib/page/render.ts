@@ -80,10 +80,10 @@ export function renderMain (status: Status): string {
   const changes = transitions.map(transition => renderTransition(transition, at))
   return html`
 <header class="${worst(status)}"><b class="outcome">${SIGNS[worst(status)]}</b><h1>${service}</h1><dl>${facts}</dl></header>
-${held.length > 0 && html`<h3>Held by</h3><ul>${held}</ul>`}${holds.length > MAX_HOLDS && html`<p class="dim">and others</p>`}
-${changes.length > 0 && html`<h3>Last change</h3><ul class="log">${changes[0]}</ul>`}
+${held.length > 0 && html`<h2 class="small">Held by</h2><ul>${held}</ul>`}${holds.length > MAX_HOLDS && html`<p class="dim">and others</p>`}
+${changes.length > 0 && html`<h2 class="small">Last change</h2><ul class="log">${changes[0]}</ul>`}
 ${sections}${omitted > 0 && html`<p class="dim">and ${omitted} more probes, none of them worse</p>`}
-<h3>Changes</h3>
+<h2 class="small">Changes</h2>
 ${changes.length === 0 && html`<p class="dim">None since the start</p>`}<ul class="log">${fitting(changes, LIMITS.changes)}</ul>
 `.text
 }

@@ -11,7 +11,7 @@ header { display: flex; flex-wrap: wrap; align-items: baseline; gap: .25rem 1rem
   border-bottom: 1px solid var(--line) }
 h1 { font-size: 1.25rem }
 h2 { font-size: 1.25rem; margin: 1.25rem 0 .5rem; display: flex; flex-wrap: wrap; align-items: baseline; gap: .25rem .75rem }
-h3 { font-size: 1rem; margin: 1.5rem 0 .5rem }
+h2.small { font-size: 1rem }
 header b { font-size: 1.5rem }
 dl { display: flex; flex-wrap: wrap; gap: 0 1rem; color: var(--dim) }
 dl div { display: flex; gap: .35rem }

@@ -78,6 +78,8 @@ async function suite (t: Test): Promise<void> {
     await shows(page, "Can't connect")
     t.match(await page.locator('.check').first().innerText(), /database.*✕ fail/s, 'the worst is on top')
     t.match(await page.locator('.log li').first().innerText(), /✕ fail/)
+    await fetch(new URL('/healthz/ready', service.url))
+    await page.locator('h2.fail').waitFor({ timeout: 30_000 })
     if (SHOTS) {
       await page.emulateMedia({ colorScheme: 'light' })
       await page.screenshot({ path: join(project, 'docs/page-light.png'), fullPage: true })
