@@ -124,6 +124,7 @@ for (const [example, { service, open }] of Object.entries(BROKERS)) {
       const second = start(t, queue, { MAX_JOB_MS: '1000' })
       const done = () => [...new Set([...first.ids('job done'), ...second.ids('job done')])]
       await second.until(() => done().length >= 200 && second.ids('job done').length === second.ids('job started').length)
+        .catch(async cause => { throw new Error(`${await queue.left()} left, not done: ${ids.filter(id => !done().includes(id))}`, { cause }) })
       second.kill('SIGTERM')
       t.match(await second.exit, { code: 0, stderr: '' })
       t.equal(await queue.left(), 0)
