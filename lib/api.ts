@@ -10,7 +10,7 @@ import type { Holds } from './engine/holds.js'
 import type { Lifecycle } from './engine/lifecycle.js'
 import { withChecks } from './engine/probe.js'
 import { truncate } from './truncate.js'
-import { expectMs, refuse } from './validate.js'
+import { expectMs, expectText, refuse } from './validate.js'
 import type { Registry } from './engine/registry.js'
 import { PAGE_HOST, type PageHost } from './page-host.js'
 import { RUN_WRAPPER, type RunWrapper } from './telemetry/run-wrapper.js'
@@ -64,8 +64,7 @@ export class HealthzApi implements Healthz {
   }
 
   hold (name: string): Release {
-    if (typeof name !== 'string' || name === '') refuse('name', 'a text', name)
-    const release = this.#parts.holds.hold(truncate(name, MAX_HOLD_BYTES))
+    const release = this.#parts.holds.hold(truncate(expectText('name', name), MAX_HOLD_BYTES))
     return Object.assign(() => release(), { [Symbol.dispose]: release })
   }
 

@@ -26,6 +26,11 @@ export function expectBoolean (option: string, value: unknown): boolean {
 }
 
 /** @throws HEALTHZ_ERR_OPTION_INVALID */
+export function expectText (option: string, value: unknown): string {
+  return typeof value === 'string' && value !== '' ? value : refuse(option, 'a text', value)
+}
+
+/** @throws HEALTHZ_ERR_OPTION_INVALID */
 export function expectCount (option: string, value: unknown, min = 1): number {
   return Number.isInteger(value) && (value as number) >= min ? value as number : refuse(option, `an integer >= ${min}`, value)
 }

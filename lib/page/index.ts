@@ -4,7 +4,7 @@ import type { Healthz } from '../../types/healthz.js'
 import { quietLogging } from '../http/request-logging.js'
 import { PAGE_HOST, type PageHost } from '../page-host.js'
 import { receiveMessages } from '../telemetry/metrics.js'
-import { refuse, refuseUnknown } from '../validate.js'
+import { expectText, refuse, refuseUnknown } from '../validate.js'
 import { History } from './history.js'
 import { CONTENT_SECURITY_POLICY, renderMain, renderPage } from './render.js'
 import { readStatus } from './status.js'
@@ -20,7 +20,7 @@ async function page (fastify: FastifyInstance, options: page.PageOptions): Promi
   refuseUnknown('', options, ['path', 'name'])
   const { path = '/statusz', name = nameOf(process.env) } = options
   if (typeof path !== 'string' || !/^(?:\/[\w.~-]+)+$/.test(path)) refuse('path', 'a path such as `/statusz`', path)
-  if (typeof name !== 'string' || name === '') refuse('name', 'a text', name)
+  expectText('name', name)
   const healthz: Healthz & { [PAGE_HOST]?: PageHost } = fastify.healthz
   const host = healthz[PAGE_HOST]!
   const history = new History(Date.now)

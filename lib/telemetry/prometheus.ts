@@ -6,7 +6,7 @@ import { STATES } from '../engine/lifecycle.js'
 import { healthzError } from '../errors.js'
 import { BUCKETS, type MessageMetrics, OUTCOMES, receiveMessages } from './metrics.js'
 import { type Client, findClient } from './prometheus-client.js'
-import { refuse, refuseUnknown } from '../validate.js'
+import { expectBoolean, refuse, refuseUnknown } from '../validate.js'
 
 /**
  * Exports the probes and checks of the `fastify-healthz` registered before it to Prometheus. A scrape reads the last
@@ -17,7 +17,7 @@ import { refuse, refuseUnknown } from '../validate.js'
 async function prometheus (fastify: FastifyInstance, options: prometheus.PrometheusOptions): Promise<void> {
   refuseUnknown('', options, ['register', 'data'])
   const { register: given, data = false } = options
-  if (typeof data !== 'boolean') refuse('data', 'true or false', data)
+  expectBoolean('data', data)
   // Not by `instanceof`: several copies of a client may be installed.
   if (given !== undefined && typeof given?.registerMetric !== 'function') {
     refuse('register', 'a registry of @prometheus-io/client or prom-client', given)
