@@ -34,6 +34,8 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
   if (fastify.hasDecorator('healthz')) throw healthzError('HEALTHZ_ERR_ALREADY_REGISTERED', 'fastify-healthz')
   const settings = readOptions(options, fastify)
   const { prefix, noLog, timeout, routeOptions, listen, shutdown, drainDelay } = settings
+  /** Whether the probes are on the app's port. */
+  const onApp = listen === undefined || listen.alongside
   const time = systemTime
   const logger = settings.logger ?? fastify.log
   const log = new HealthzLog(logger, settings.logger !== undefined)
@@ -75,7 +77,7 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
   let leave: (() => void) | undefined
   const removeProbes = addProbes(({ url, socket }) => {
     if (probeServer !== undefined && socket.localPort === probeServer.address.port) return isProbePath(served, url!)
-    return (listen === undefined || listen.alongside) && isProbePath(served, url!, fastify.prefix)
+    return onApp && isProbePath(served, url!, fastify.prefix)
   })
   let closing = false
   const begin = () => {
@@ -136,7 +138,7 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
   }
   api[PAGE_HOST] = {
     authorize: request => served.verbose.isAuthorized(request),
-    onApp: listen === undefined || listen.alongside,
+    onApp,
     serve: async (paths, routes) => probeServer?.add(paths, routes)
   }
   try {
@@ -154,7 +156,7 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
     throw error
   }
 
-  if (listen === undefined || listen.alongside) {
+  if (onApp) {
     const { logLevel, logSerializers } = options as RegisterOptions
     fastify.register(routes, {
       ...served,
