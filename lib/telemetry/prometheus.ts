@@ -64,11 +64,12 @@ class Metrics implements MessageMetrics {
   readonly #blocks: Counter
   readonly #blockedSeconds: Counter
   readonly all: readonly Metric[]
+  #collected = false
 
   constructor ({ Counter, Gauge, Histogram }: Client, healthz: Healthz, data: boolean) {
     this.#healthz = healthz
     // Each of them collects, since one may be read without the others.
-    const common = { registers: [], collect: () => this.#collect() }
+    const common = { registers: [], collect: () => this.#collectOnce() }
     this.#probeUp = new Gauge({
       ...common,
       name: 'healthz_probe_up',
@@ -188,6 +189,14 @@ class Metrics implements MessageMetrics {
   changed (change: HealthzChange): void {
     if (change.kind === 'probe') this.#probeChange.set({ probe: change.probe }, change.at / 1000)
     if (change.kind === 'check') this.#checkChange.set({ probe: change.probe, check: change.check }, change.at / 1000)
+  }
+
+  /** A scrape reads all metrics in one turn. */
+  #collectOnce (): void {
+    if (this.#collected) return
+    this.#collected = true
+    queueMicrotask(() => { this.#collected = false })
+    this.#collect()
   }
 
   /** Reads the last results, and drops the series of checks that were removed, or replaced by one that has not run yet. */
