@@ -1,4 +1,5 @@
 import type { CheckOutcome, CheckRun, HealthzChange } from '../../types/healthz.js'
+import { OUTCOMES } from '../telemetry/metrics.js'
 
 /** Minutes of history. */
 export const MINUTES = 60
@@ -10,8 +11,6 @@ const TRANSITIONS = 50
 const MAX_TITLE = 200
 /** Checks that are remembered. Of more, those whose first run was longest ago are forgotten. */
 const MAX_CHECKS = 1000
-
-const WORST: readonly CheckOutcome[] = ['pass', 'warn', 'fail']
 
 /** One change of a check or a probe, or of the state. */
 export interface Transition {
@@ -25,7 +24,7 @@ export interface Transition {
 
 /** What is remembered of a check: its worst outcome and longest run by minute, and the durations of its last runs. */
 export class CheckHistory {
-  /** By minute: the index of the outcome in `WORST` plus one; 0 for none. */
+  /** By minute: the index of the outcome in `OUTCOMES` plus one; 0 for none. */
   readonly #outcomes = new Uint8Array(MINUTES)
   readonly #longest = new Float32Array(MINUTES)
   readonly #durations = new Float64Array(RUNS)
@@ -39,7 +38,7 @@ export class CheckHistory {
   ran (outcome: CheckOutcome, durationMs: number, now: number): void {
     this.#advance(now)
     const i = this.#minute % MINUTES
-    this.#outcomes[i] = Math.max(this.#outcomes[i]!, WORST.indexOf(outcome) + 1)
+    this.#outcomes[i] = Math.max(this.#outcomes[i]!, OUTCOMES.indexOf(outcome) + 1)
     this.#longest[i] = Math.max(this.#longest[i]!, durationMs)
     this.#durations[this.#runs++ % RUNS] = durationMs
   }
@@ -49,7 +48,7 @@ export class CheckHistory {
     this.#advance(now)
     const places = Array.from({ length: MINUTES }, (_, i) => (this.#minute + 1 + i) % MINUTES)
     return {
-      outcomes: places.map(i => WORST[this.#outcomes[i]! - 1]),
+      outcomes: places.map(i => OUTCOMES[this.#outcomes[i]! - 1]),
       longest: places.map(i => Math.round(this.#longest[i]! * 10) / 10)
     }
   }

@@ -9,8 +9,8 @@ import type { Transition } from './history.js'
 /** Limits in bytes, so that the page is below 40 KiB. */
 const LIMITS = {
   probes: 20_000,
-  /** Checks that pass are shortened from here on. */
-  whole: 14_000,
+  /** Checks that pass are shortened when no more is left. */
+  shorten: 6000,
   changes: 6000
 }
 /** In characters, of a title in the list of changes. */
@@ -60,6 +60,7 @@ export function renderPage (status: Status, events: string): string {
 /** What changes. */
 export function renderMain (status: Status): string {
   const { service, pid, state, at, uptimeMs, bootMs, holds, probes, transitions } = status
+  const outcome = worst(status)
   const sections: Html[] = []
   let left = LIMITS.probes
   for (const probe of probes) {
@@ -79,7 +80,7 @@ export function renderMain (status: Status): string {
   const held = holds.slice(0, MAX_HOLDS).map(({ name, heldMs }) => html`<li><bdi>${name}</bdi> for ${duration(heldMs)}</li>`)
   const changes = transitions.map(transition => renderTransition(transition, at))
   return html`
-<header class="${worst(status)}"><b class="outcome">${SIGNS[worst(status)]}</b><h1>${service}</h1><dl>${facts}</dl></header>
+<header class="${outcome}"><b class="outcome">${SIGNS[outcome]}</b><h1>${service}</h1><dl>${facts}</dl></header>
 ${held.length > 0 && html`<h2 class="small">Held by</h2><ul>${held}</ul>`}${holds.length > MAX_HOLDS && html`<p class="dim">and others</p>`}
 ${changes.length > 0 && html`<h2 class="small">Last change</h2><ul class="log">${changes[0]}</ul>`}
 ${sections}${omitted > 0 && html`<p class="dim">and ${omitted} more probes, none of them worse</p>`}
@@ -118,9 +119,8 @@ function renderProbe ({ name, outcome, since, checks }: ProbeStatus, now: number
   let left = limit - head.bytes - RESERVE
   const rows: Html[] = []
   for (const check of checks) {
-    const short = renderCheck(check, now, true)
-    const whole = check.outcome === 'pass' && left < LIMITS.probes - LIMITS.whole ? short : renderCheck(check, now, false)
-    const row = whole.bytes > Math.min(left, MAX_ROW) ? short : whole
+    let row = renderCheck(check, now, check.outcome === 'pass' && left < LIMITS.shorten)
+    if (row.bytes > Math.min(left, MAX_ROW)) row = renderCheck(check, now, true)
     if (row.bytes > left) break
     left -= row.bytes
     rows.push(row)

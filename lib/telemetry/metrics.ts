@@ -2,6 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance } from 'fastify'
 import type { CheckOutcome, CheckRun, DrainEnd, Healthz, LoopBlock, ProbeAbort } from '../../types/healthz.js'
 
+/** From the best to the worst. */
 export const OUTCOMES: readonly CheckOutcome[] = ['pass', 'warn', 'fail']
 /** Boundaries for durations of checks in seconds, from a check that reads a flag to one with a long timeout. */
 export const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
