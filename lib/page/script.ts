@@ -7,6 +7,7 @@ export const SCRIPT = `
 const main = document.querySelector('main')
 const live = document.querySelector('#live')
 let timer
+let seen = new Date()
 function connect () {
   const events = new EventSource(document.documentElement.dataset.events)
   function fail () {
@@ -22,13 +23,13 @@ function connect () {
   }
   events.onmessage = ({ data }) => {
     live.textContent = 'Live'
+    seen = new Date()
     if (data !== '') main.innerHTML = JSON.parse(data)
     watch()
   }
   events.onerror = fail
   watch()
 }
-let seen = new Date()
 async function refresh () {
   try {
     const response = await fetch(location.href, { cache: 'no-store' })

@@ -130,8 +130,12 @@ async function suite (t: Test): Promise<void> {
     const service = await start(t)
     const page = await open(t, browser, service.url, {}, /ERR_|Failed to load resource/)
     await shows(page, 'Live')
+    const opened = Date.now()
+    await new Promise(resolve => setTimeout(resolve, 3000))
     service.kill('SIGKILL')
     await shows(page, 'No answer since')
+    const [, time] = /since (\S+)Z/.exec(await page.locator('#live').innerText())!
+    t.ok(Date.parse(`${new Date(opened).toISOString().slice(0, 11)}${time}Z`) > opened + 500, 'since the last update, not since the page was opened')
     t.match(await page.locator('main').innerText(), /database/)
   })
 }
