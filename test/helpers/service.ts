@@ -39,8 +39,8 @@ export function startService (t: Test, program: string) {
   return follow(t, spawnNode(['--eval', `${PRELUDE};(async () => {${program}})()`]))
 }
 
-/** Reads what a process writes, which is lines of JSON on stdout. It is killed with the test. */
-export function follow (t: Test, child: ChildProcessWithoutNullStreams) {
+/** Reads what a process writes, which is lines of JSON on stdout unless `parse` is given. It is killed with the test. */
+export function follow (t: Test, child: ChildProcessWithoutNullStreams, parse: (line: string) => LogLine = JSON.parse) {
   t.teardown(() => child.kill('SIGKILL'))
   const lines: LogLine[] = []
   const waiting = new Set<() => void>()
@@ -51,7 +51,7 @@ export function follow (t: Test, child: ChildProcessWithoutNullStreams) {
     for (const look of waiting) look()
   })
   const reader = createInterface(child.stdout).on('line', line => {
-    lines.push(JSON.parse(line))
+    lines.push(parse(line))
     for (const look of waiting) look()
   })
   const exit = Promise.all([once(child, 'exit'), once(reader, 'close'), once(child.stderr, 'close')]).then(([[code, signal]]) => {

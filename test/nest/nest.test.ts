@@ -8,7 +8,7 @@ import t, { type Test } from 'tap'
 import { blocksOf, readPage } from '../helpers/docs.js'
 import { project } from '../helpers/package.js'
 import { hasAll, listens } from '../helpers/services.js'
-import { compile, type Line, type Major, makeProject, missing, start, typeErrors } from './project.js'
+import { compile, type Major, makeProject, missing, start, typeErrors } from './project.js'
 
 export interface AppSettings {
   /** How the plugin logs with nestjs-pino: on its pino logger, or by Nest's. `false`: by Nest's own logger. */
@@ -30,7 +30,7 @@ const FAILED = { status: 503, body: { status: 503, title: "database: Can't conne
 const FAILING = /^ready check "database" failed/
 
 const run = (t: Test, folder: string, settings: AppSettings) => start(t, folder, 'test/nest/app', settings)
-const messages = (lines: readonly Line[]) => lines.map(({ msg }) => msg)
+const messages = (lines: ReadonlyArray<{ msg: string }>) => lines.map(({ msg }) => msg)
 
 for (const major of [12, 11] as Major[]) {
   for (const type of ['module', 'commonjs'] as const) {

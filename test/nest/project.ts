@@ -1,14 +1,11 @@
 // Projects with Nest: a major of it, ES modules or CommonJS, and the compiled app of `app.ts` in them.
-import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
 import ts from 'typescript'
-import type { LogLine } from '../helpers/log.js'
 import { project } from '../helpers/package.js'
-import { spawnNode } from '../helpers/service.js'
+import { follow, spawnNode } from '../helpers/service.js'
 
 export type Major = 11 | 12
 
@@ -69,45 +66,16 @@ export function typeErrors (folder: string, path: string): string[] {
 }
 
 /** A line of stdout: JSON, or text as `msg`. */
-export type Line = Partial<LogLine> & { msg: string }
+const parse = (line: string) => line.startsWith('{"') ? JSON.parse(line) : { msg: line }
 
 /** Starts a program of a folder. */
 export function start (t: Test, folder: string, path: string, settings: object, env: Record<string, string> = {}) {
   const child = spawnNode([join(folder, `${path}.js`), JSON.stringify(settings)], { NO_COLOR: '1', ...env })
-  t.teardown(() => child.kill('SIGKILL'))
-  const lines: Line[] = []
-  const waiting = new Set<() => void>()
-  let stderr = ''
-  let ended = false
-  const look = () => { for (const again of waiting) again() }
-  child.stderr.setEncoding('utf8').on('data', chunk => { stderr += chunk })
-  createInterface(child.stdout).on('line', line => {
-    lines.push(line.startsWith('{"') ? JSON.parse(line) : { msg: line })
-    look()
-  })
-  const exit = once(child, 'close').then(([code, signal]) => {
-    ended = true
-    look()
-    return { code: code as number | null, signal: signal as string | null, stderr }
-  })
-  /** Resolves with the first line of that message, once it is there. */
-  function line (msg: string | RegExp): Promise<Line> {
-    return new Promise((resolve, reject) => {
-      const again = () => {
-        const found = lines.find(line => typeof msg === 'string' ? line.msg === msg : msg.test(line.msg))
-        if (found === undefined && !ended) return
-        waiting.delete(again)
-        if (found !== undefined) resolve(found)
-        else reject(new Error(`${msg} was not logged: ${JSON.stringify(lines)} ${stderr}`))
-      }
-      waiting.add(again)
-      again()
-    })
-  }
+  const service = follow(t, child, parse)
   async function get (url: string) {
-    const { port } = await line('listening')
+    const { port } = await service.line('listening')
     const response = await fetch(`http://127.0.0.1:${port}${url}`)
     return { status: response.status, body: await response.json() }
   }
-  return { exit, line, lines, get, kill: (signal: NodeJS.Signals) => { child.kill(signal) } }
+  return { ...service, get }
 }
