@@ -33,7 +33,7 @@ const SUPPRESSED = ROOT_CONTEXT.setValue(createContextKey('OpenTelemetry SDK Con
 
 const suppressed: RunWrapper = call => context.with(SUPPRESSED, call)
 
-/** Each run is a trace of its own, since it may be shared by several callers, and none of theirs may be traced. */
+/** Each run is a separate trace, since it may be shared by several callers, and none of theirs may be traced. */
 function traced (tracer: Tracer): RunWrapper {
   return (call, probe, check, finished) => {
     const attributes = { [PROBE_NAME]: probe, [CHECK_NAME]: check }
