@@ -1,5 +1,6 @@
 import type { CheckOutcome, CheckRun, HealthzChange } from '../../types/healthz.js'
 import { OUTCOMES } from '../telemetry/metrics.js'
+import { truncate } from '../truncate.js'
 
 /** Minutes of history. */
 export const MINUTES = 60
@@ -8,7 +9,8 @@ const MINUTE = 60_000
 const RUNS = 128
 /** Transitions that are kept. */
 const TRANSITIONS = 50
-const MAX_TITLE = 200
+/** Of 10 KB, which a title may have, nobody reads more on a page. */
+export const MAX_TITLE_BYTES = 300
 /** Checks that are remembered. Of more, those whose first run was longest ago are forgotten. */
 const MAX_CHECKS = 1000
 
@@ -95,8 +97,8 @@ export class History {
     if (change.kind !== 'state') this.#since.set(what, at)
     // The first result of a check or a probe is no change that anybody looks for.
     if (from === 'unknown' && to === 'pass') return
-    const title = change.kind === 'state' ? undefined : change.title?.slice(0, MAX_TITLE)
-    this.#transitions.push({ at, what, from, to, lastedMs, ...(title !== undefined && { title }) })
+    const title = change.kind === 'state' ? undefined : change.title
+    this.#transitions.push({ at, what, from, to, lastedMs, ...(title !== undefined && { title: truncate(title, MAX_TITLE_BYTES) }) })
     this.#transitions = this.#transitions.slice(-TRANSITIONS)
   }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { seconds } from '../clock.js'
+import { truncate } from '../truncate.js'
 import { Html, html } from './html.js'
 import { SCRIPT } from './script.js'
 import type { CheckStatus, ProbeStatus, Status } from './status.js'
@@ -8,13 +9,13 @@ import type { Transition } from './history.js'
 
 /** Limits in bytes, so that the page is below 40 KiB. */
 const LIMITS = {
-  probes: 20_000,
+  probes: 26_000,
   /** Checks that pass are shortened when no more is left. */
-  shorten: 6000,
+  shorten: 12_000,
   changes: 6000
 }
-/** In characters, of a title in the list of changes. */
-const MAX_TITLE = 80
+/** Of a title in the list of changes. */
+const MAX_CHANGE_BYTES = 120
 /** For the end of a section. */
 const RESERVE = 150
 /** Of a check. A longer one is shortened. */
@@ -80,7 +81,7 @@ export function renderMain (status: Status): string {
   const held = holds.slice(0, MAX_HOLDS).map(({ name, heldMs }) => html`<li><bdi>${name}</bdi> for ${duration(heldMs)}</li>`)
   const changes = transitions.map(transition => renderTransition(transition, at))
   return html`
-<header class="${outcome}"><b class="outcome">${SIGNS[outcome]}</b><h1>${service}</h1><dl>${facts}</dl></header>
+<header class="${outcome}"><b class="outcome">${SIGNS[outcome]} ${outcome}</b><h1>${service}</h1><dl>${facts}</dl></header>
 ${held.length > 0 && html`<h2 class="small">Held by</h2><ul>${held}</ul>`}${holds.length > MAX_HOLDS && html`<p class="dim">and others</p>`}
 ${changes.length > 0 && html`<h2 class="small">Last change</h2><ul class="log">${changes[0]}</ul>`}
 ${sections}${omitted > 0 && html`<p class="dim">and ${omitted} more probes, none of them worse</p>`}
@@ -100,22 +101,21 @@ function renderTransition ({ at, what, from, to, lastedMs, title }: Transition, 
   return html`
 <li class="${tone}"><time datetime="${new Date(at).toISOString()}">${clock(at, now)}</time><bdi>${what}</bdi>
 <span class="outcome">${SIGNS[to]} ${to}</span>
-<span>${title !== undefined && html`<bdi>${title.slice(0, MAX_TITLE)}</bdi>`}
-<span class="dim">after ${duration(lastedMs)} of ${from}</span></span></li>`
+<span>${title !== undefined && html`<bdi>${truncate(title, MAX_CHANGE_BYTES)}</bdi>`}
+${from !== 'unknown' && html`<span class="dim">after ${duration(lastedMs)} of ${from}</span>`}</span></li>`
 }
 
+/** `pass` only while it serves: an app that drains is about to go. */
 function worst ({ probes, state }: Status): string {
-  return ['fail', 'warn'].find(outcome => {
-    return probes.some(probe => probe.outcome === outcome || probe.checks.some(check => check.outcome === outcome))
-  }) ?? (state === 'serving' ? 'pass' : 'unknown')
+  const outcomes = new Set<string>(probes.flatMap(({ outcome, checks }) => [outcome, ...checks.map(({ outcome }) => outcome)]))
+  return ['fail', 'warn', ...state === 'serving' ? ['pass'] : []].find(outcome => outcomes.has(outcome)) ?? 'unknown'
 }
 
 /** @param limit in bytes, which the rows keep as far as they can */
 function renderProbe ({ name, outcome, since, checks }: ProbeStatus, now: number, limit: number): Html {
-  const when = since === undefined ? 'when last called' : `when last called, for ${duration(now - since)}`
   const head = html`
 <section><h2 class="${outcome}"><span>${name}</span><span class="outcome">${SIGNS[outcome]} ${outcome}</span>
-<span class="dim">${outcome === 'unknown' ? 'not called yet' : when}</span></h2>`
+${outcome === 'unknown' ? html`<span class="dim">not called yet</span>` : lasting(since, now)}</h2>`
   let left = limit - head.bytes - RESERVE
   const rows: Html[] = []
   for (const check of checks) {
@@ -132,20 +132,21 @@ function renderProbe ({ name, outcome, since, checks }: ProbeStatus, now: number
 }
 
 function renderCheck (check: CheckStatus, now: number, short: boolean): Html {
-  const { name, outcome, title, since, durationMs, p50, p99, data = {} } = check
+  const { name, outcome, title, since, durationMs, checkedAt, p50, p99, data = {} } = check
   const figures = durationMs === undefined
     ? []
     : [
-        fact('last', milliseconds(durationMs)),
+        fact('last', `${milliseconds(durationMs)}, ${duration(now - Date.parse(checkedAt!))} ago`),
         ...p50 === undefined ? [] : [fact('p50', milliseconds(p50)), fact('p99', milliseconds(p99!))]
       ]
   const reported = Object.entries(data).map(([key, value]) => fact(key, String(value)))
   return html`
 <li class="check ${outcome}"><span class="name">${name}</span>
-<span class="outcome">${SIGNS[outcome]} ${outcome} ${ago(since, now)}</span>
-${!short && strip(check)}${title !== undefined && html`<bdi class="title">${title}</bdi>`}
+<span class="outcome">${SIGNS[outcome]} ${outcome} ${lasting(since, now)}</span>
+<div class="body">${title !== undefined && html`<bdi>${title}</bdi>`}
 ${!short && figures.length > 0 && html`<dl>${figures}</dl>`}
-${!short && reported.length > 0 && html`<dl class="data">${reported}</dl>`}</li>`
+${!short && reported.length > 0 && html`<dl class="data">${reported}</dl>`}</div>
+${!short && strip(check)}</li>`
 }
 
 /** The last hour: marks by outcome, and the durations as a line. */
@@ -169,18 +170,21 @@ function strip ({ outcomes, longestMs }: CheckStatus): Html {
   }).join('')
   const failed = outcomes.filter(outcome => outcome === 'fail').length
   const label = `The last hour: failed in ${failed} minutes, slowest run ${milliseconds(Math.max(0, ...longestMs))}`
-  return html`<svg viewBox="0 0 60 20" preserveAspectRatio="none" role="img" aria-label="${label}">${paths}
+  return html`<svg viewBox="0 0 60 20" preserveAspectRatio="none" role="img"><title>${label}</title>${paths}
 <path class="line" d="${line}"/></svg>`
 }
 
 const fact = (name: string, value: string | number) => html`<div><dt>${name}</dt><dd><bdi>${value}</bdi></dd></div>`
-const ago = (since: number | undefined, now: number) => since !== undefined && html`<span class="dim">for ${duration(now - since)}</span>`
+const lasting = (since: number | undefined, now: number) => since !== undefined && html`<span class="dim">for ${duration(now - since)}</span>`
 /** In UTC, with the day if that isn't the last one. */
 const clock = (time: number, now: number) => {
   const text = new Date(time).toISOString()
   return now - time < 86_400_000 ? `${text.slice(11, 19)}Z` : `${text.slice(5, 10)} ${text.slice(11, 16)}Z`
 }
-const milliseconds = (ms: number) => ms < 1000 ? `${Number(ms.toPrecision(2))} ms` : seconds(ms)
+function milliseconds (ms: number): string {
+  if (ms >= 1000) return seconds(ms)
+  return ms < 0.1 ? '< 0.1 ms' : `${Number(ms.toPrecision(2))} ms`
+}
 
 /** Rounded to what matters. */
 function duration (ms: number): string {

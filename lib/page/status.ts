@@ -1,9 +1,8 @@
 import type { Healthz } from '../../types/healthz.js'
 import type { CheckReport } from '../../types/wire.js'
-import { type History, type Transition } from './history.js'
+import { truncate } from '../truncate.js'
+import { type History, MAX_TITLE_BYTES, type Transition } from './history.js'
 
-/** In characters. A title may be 10 KB, and a page is to be looked at. */
-const MAX_TEXT = 200
 const MAX_HOLDS = 20
 
 export interface CheckStatus {
@@ -47,7 +46,8 @@ export interface Status {
 
 interface Ranked { readonly outcome: string, readonly since?: number, readonly checks?: readonly Ranked[] }
 
-const ORDER = ['fail', 'warn', 'unknown', 'pass']
+/** Last what nobody calls: a probe that isn't used is nothing to look at first. */
+const ORDER = ['fail', 'warn', 'pass', 'unknown']
 /** A probe that passes may have a check that warns. */
 const rank = ({ outcome, checks = [] }: Ranked): number => Math.min(ORDER.indexOf(outcome), ...checks.map(rank))
 /** The worst first, and of those what changed last. */
@@ -88,7 +88,7 @@ function checkStatus (probe: string, name: string, report: CheckReport, history:
   return {
     name,
     outcome: checkedAt === null ? 'unknown' : status,
-    ...(title !== undefined && { title: shorten(title) }),
+    ...(title !== undefined && { title: truncate(title, MAX_TITLE_BYTES) }),
     ...(since !== undefined && { since }),
     ...(durationMs !== null && checkedAt !== null && { durationMs, checkedAt }),
     ...(p50 !== undefined && { p50, p99: p99! }),
@@ -97,5 +97,3 @@ function checkStatus (probe: string, name: string, report: CheckReport, history:
     longestMs: longest
   }
 }
-
-const shorten = (text: string) => text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text

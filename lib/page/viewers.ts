@@ -5,6 +5,8 @@ const MAX_VIEWERS = 20
 const UPDATE_MS = 1000
 /** In ms. Below the time after which the separate port ends connections on which nothing comes and goes. */
 const HEARTBEAT_MS = 2000
+/** After which an update is due although nothing has changed but the time, in ms. */
+const PASSES_MS = 10_000
 
 /** Those who look at the page, and get its updates as server-sent events. */
 export class Viewers {
@@ -38,10 +40,11 @@ export class Viewers {
       if (this.#responses.size === 0) this.#stop()
     })
     response.write(message(JSON.stringify(this.render())))
-    let sinceHeartbeat = 0
+    let ms = 0
     this.#timer ??= setInterval(() => {
-      sinceHeartbeat = (sinceHeartbeat + UPDATE_MS) % HEARTBEAT_MS
-      this.#send(sinceHeartbeat === 0)
+      ms += UPDATE_MS
+      if (ms % PASSES_MS === 0) this.update()
+      this.#send(ms % HEARTBEAT_MS === 0)
     }, UPDATE_MS).unref()
   }
 

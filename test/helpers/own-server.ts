@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,8 +21,13 @@ export interface OwnServer {
   start (...args: string[]): Promise<void>
 }
 
-/** Starts a server on a free port. Its arguments may name `{port}` and `{dir}`; so may the text of a file `conf` in `{dir}`. */
-export async function ownServer (t: Test, command: string, args: readonly string[], conf = ''): Promise<OwnServer> {
+/**
+ * Starts a server on a free port. Its arguments may name `{port}` and `{dir}`; so may the text of a file `conf` in `{dir}`.
+ * @param signal stops it
+ */
+export async function ownServer (
+  t: Test, command: string, args: readonly string[], conf = '', signal: NodeJS.Signals = 'SIGKILL'
+): Promise<OwnServer> {
   const port = await freePort()
   const dir = mkdtempSync(join(tmpdir(), 'healthz-'))
   const fill = (text: string): string => text.replaceAll('{port}', String(port)).replaceAll('{dir}', dir)
@@ -30,7 +35,7 @@ export async function ownServer (t: Test, command: string, args: readonly string
   const stop = async (): Promise<void> => {
     if (child === undefined || child.exitCode !== null) return
     const ended = once(child, 'exit')
-    child.kill('SIGKILL')
+    child.kill(signal)
     child = undefined
     await ended
   }
@@ -59,6 +64,25 @@ export async function ownServer (t: Test, command: string, args: readonly string
     stop,
     start
   }
+}
+
+/** The programs of Debian's package, which aren't on the PATH. */
+const POSTGRES = ['18', '17', '16', '15'].map(version => `/usr/lib/postgresql/${version}/bin`).find(dir => existsSync(dir))
+
+/** As `needsCommands`, for `ownPostgres`. */
+export const needsPostgres = (t: Test): boolean => hasAll(t, POSTGRES === undefined ? ["Debian's package postgresql"] : [])
+
+/** Starts a PostgreSQL with the user `postgres`, as whom it runs where the test is root, which it refuses to be. */
+export async function ownPostgres (t: Test): Promise<OwnServer> {
+  const dir = mkdtempSync(join(tmpdir(), 'healthz-postgres-'))
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
+  chmodSync(dir, 0o777)
+  const data = join(dir, 'data')
+  const as = process.getuid!() === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'] : ['env']
+  execFileSync(as[0]!, [...as.slice(1), `${POSTGRES}/initdb`, '-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync'], { cwd: '/' })
+  const options = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off'].flatMap(option => ['-c', option])
+  // SIGINT is its fast shutdown: it disconnects its clients.
+  return ownServer(t, as[0]!, [...as.slice(1), `${POSTGRES}/postgres`, '-D', data, '-p', '{port}', ...options], '', 'SIGINT')
 }
 
 /** The signal takes effect a moment after it was sent, thread by thread. */

@@ -16,11 +16,14 @@ export async function listen (app: FastifyInstance): Promise<number> {
   return (app.server.address() as AddressInfo).port
 }
 
-/** Sends bytes over a new connection, and reads until the server closes it. */
-export async function exchange (port: number, request: string): Promise<string> {
+/** Sends bytes over a new connection, and reads until the server closes it, or until `last` has come. */
+export async function exchange (port: number, request: string, last?: RegExp): Promise<string> {
   const socket = connect(port, '127.0.0.1')
   let answer = ''
-  socket.setEncoding('utf8').on('data', chunk => { answer += chunk })
+  socket.setEncoding('utf8').on('data', chunk => {
+    answer += chunk
+    if (last?.test(answer)) socket.destroy()
+  })
   socket.write(request)
   await once(socket, 'close')
   return answer

@@ -66,12 +66,15 @@ app.inject('/healthz/ready').then(({ statusCode }) => {
   t.ok(packages(first).includes(NAME))
   t.same(packages(first).filter(name => !allowed.includes(name)), [])
   t.notOk(packages(all).includes('@sinclair/typebox'), 'nor is TypeBox loaded by the first answer')
-  const parts = /fastify-healthz[\\/]dist[\\/]lib[\\/](checks|telemetry[\\/](opentelemetry|prometheus))|@opentelemetry/
-  t.same(all.filter(file => parts.test(file)), [], 'nor are the ready-made checks, the metrics and the API of OpenTelemetry')
+  const parts = /fastify-healthz[\\/]dist[\\/]lib[\\/](checks|page|telemetry[\\/](opentelemetry|prometheus))[\\/.]|@opentelemetry/
+  t.same(all.filter(file => parts.test(file)), [], 'nor are the ready-made checks, the page, the metrics and the API of OpenTelemetry')
 
   const load = (part: string) => node(user, '-p', `require('${NAME}/${part}'); JSON.stringify(Object.keys(require.cache))`)
-  const [checks, prometheus, opentelemetry] = await Promise.all([load('checks'), load('prometheus'), load('opentelemetry')])
+  const [checks, page, prometheus, opentelemetry] = await Promise.all(
+    [load('checks'), load('page'), load('prometheus'), load('opentelemetry')]
+  )
   t.same(packages(JSON.parse(checks.stdout)).filter(name => !allowed.includes(name)), [], 'the checks load no driver')
+  t.same(packages(JSON.parse(page.stdout)).filter(name => !allowed.includes(name)), [], 'the page loads nothing else')
   t.same(packages(JSON.parse(prometheus.stdout)).filter(name => !allowed.includes(name)), [], 'nor do the metrics load a client yet')
   t.same(packages(JSON.parse(opentelemetry.stdout)).filter(name => !allowed.includes(name)), ['@opentelemetry/api'], 'only its API')
 })

@@ -252,16 +252,23 @@ async function play ({ probe, checks, details, elsewhere, prefix, noLog }: Servi
     const base = `${prefix}/${probe}`
     const paths = ['', '?verbose', `?exclude=${name}&verbose`, `/${name}`, '/nobody', '/../nowhere', '/%zz']
       .map(end => base + end)
-    const requests = [...paths.flatMap(path => [`GET ${path}`, `HEAD ${path}`]), `POST ${base}`, `OPTIONS ${base}`, 'GET /statusz', 'HEAD /statusz']
+    const requests = [
+      ...paths.flatMap(path => [`GET ${path}`, `HEAD ${path}`]), `POST ${base}`, `OPTIONS ${base}`,
+      ...['/statusz', '/statusz/events'].flatMap(path => [`GET ${path}`, `HEAD ${path}`])
+    ]
     const operators = details === 'header' ? ['no', 'yes'] : ['no']
     const asked = ports.flatMap(port => operators.flatMap(
-      operator => requests.map(request => ({ port, operator, request }))
+      operator => [
+        ...requests.map(request => ({ port, operator, request, accept: '*/*' })),
+        { port, operator, request: 'GET /statusz', accept: 'application/json' }
+      ]
     ))
-    asked.push({ port: ports[0]!, operator: 'no', request: 'GET no path' })
+    asked.push({ port: ports[0]!, operator: 'no', request: 'GET no path', accept: '*/*' })
     const told = phase === 'serving' || (phase === 'draining' && probe !== 'ready')
-    await Promise.all(asked.map(async ({ port, operator, request }) => {
-      const head = `${request} HTTP/1.1\r\nHost: localhost\r\nX-Operator: ${operator}\r\nConnection: close\r\n\r\n`
-      const answer = await exchange(port, head)
+    await Promise.all(asked.map(async ({ port, operator, request, accept }) => {
+      const head = `${request} HTTP/1.1\r\nHost: localhost\r\nAccept: ${accept}\r\nX-Operator: ${operator}\r\nConnection: close\r\n\r\n`
+      // The events of the page don't end.
+      const answer = await exchange(port, head, /^data: .*\n\n/m)
       if (answer === '') throw new Error(`${phase}: no answer to ${head}`)
       figures.requests++
       figures.bytes += answer.length

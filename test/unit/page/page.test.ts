@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { mock } from 'node:test'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import healthz, { HealthError } from '../../../lib/index.js'
@@ -27,8 +27,8 @@ async function boot (t: Test, options: healthz.HealthzOptions = {}, given: page.
 const at = (app: FastifyInstance, separate: boolean) => separate ? app.healthz.address!.port : (app.server.address() as AddressInfo).port
 
 /** A response, and its body as it comes. */
-async function get (t: Test, port: number, path: string, headers: object = OPERATOR) {
-  const request = http.get({ port, host: '127.0.0.1', path, headers: { ...headers }, agent: false })
+async function get (t: Test, port: number, path: string, headers: object = OPERATOR, method = 'GET') {
+  const request = http.request({ port, host: '127.0.0.1', path, method, headers: { ...headers }, agent: false }).end()
   t.teardown(() => request.destroy())
   const [response] = await once(request, 'response') as [IncomingMessage]
   return response.setEncoding('utf8')
@@ -67,13 +67,17 @@ t.test('to a stranger it is a path that does not exist, on either port', async t
     const { app } = await boot(t, separate ? { listen: { port: 0, host: '127.0.0.1' } } : {})
     await app.listen({ port: 0, host: '127.0.0.1' })
     const port = at(app, separate)
-    for (const path of ['/statusz', '/statusz/events']) {
-      const [hidden, missing] = await Promise.all([path, path.replace('z', 'x')].map(async path => {
-        const response = await get(t, port, path, {})
-        const { date, ...headers } = response.headers
-        return [response.statusCode, headers, (await bodyOf(response)).replaceAll('statusx', 'statusz')]
-      }))
-      t.strictSame(hidden, missing, path)
+    for (const path of ['/statusz', '/statusz?a', '/statusz/', '/statusz/events', '/statusz/nothing']) {
+      for (const method of ['GET', 'HEAD', 'POST', 'OPTIONS']) {
+        for (const accept of ['text/html', 'application/json']) {
+          const [hidden, missing] = await Promise.all([path, path.replace('z', 'x')].map(async path => {
+            const response = await get(t, port, path, { accept }, method)
+            const { date, ...headers } = response.headers
+            return [response.statusCode, headers, (await bodyOf(response)).replaceAll('statusx', 'statusz')]
+          }))
+          t.strictSame(hidden, missing, `${method} ${path} ${accept}`)
+        }
+      }
     }
     t.equal((await get(t, port, '/statusz')).statusCode, 200)
     if (separate) t.equal((await get(t, at(app, false), '/statusz')).statusCode, 404, 'it is where the probes are')
@@ -121,7 +125,7 @@ t.test('figures of a check are shown, and a long title is shortened', async t =>
   await app.ready()
   await app.healthz.run('ready')
   const { probes } = (await app.inject({ url: '/statusz', headers: { ...OPERATOR, accept: 'application/json' } })).json()
-  t.match(probes[0].checks[0], { title: `${'x'.repeat(200)}…`, data: { waiting: 3 } })
+  t.match(probes[0].checks[0], { title: `${'x'.repeat(297)}…`, data: { waiting: 3 } })
 })
 
 t.test('viewers get changes as they happen, and are gone with the drain', async t => {
@@ -162,28 +166,46 @@ t.test('the twenty-first viewer gets none, and one that leaves makes room', asyn
   for (const viewer of viewers) viewer.destroy()
 })
 
-t.test('a viewer that does not read gets what it has missed once it does', async t => {
+/** A viewer that keeps what it is sent, below timers that the test advances. */
+function watch (t: Test, render: () => string) {
+  mock.timers.enable({ apis: ['setInterval'] })
+  t.teardown(() => mock.timers.reset())
   const drain = new AbortController()
-  let version = 0
-  const viewers = new Viewers(() => `version ${version}`, drain.signal)
+  const viewers = new Viewers(render, drain.signal)
   const written: string[] = []
   const response = Object.assign(new EventEmitter(), {
     writableLength: 0, writeHead () {}, end () {}, write: (chunk: string) => { written.push(chunk) }
   })
   viewers.add(response as unknown as ServerResponse)
-  t.strictSame(written.splice(0), ['data: "version 0"\n\n'])
+  const sent = (ms: number) => {
+    mock.timers.tick(ms)
+    return written.splice(0)
+  }
+  return { drain, viewers, response, sent }
+}
+
+t.test('a viewer that does not read gets what it has missed once it does', async t => {
+  let version = 0
+  const { drain, viewers, response, sent } = watch(t, () => `version ${version}`)
+  t.strictSame(sent(0), ['data: "version 0"\n\n'])
   response.writableLength = 1
   version = 1
   viewers.update()
-  await sleep(2500)
-  t.strictSame(written, [])
+  t.strictSame(sent(3000), [])
   response.writableLength = 0
-  while (written.length === 0) await sleep(20)
-  t.strictSame(written.splice(0), ['data: "version 1"\n\n'])
-  while (written.length === 0) await sleep(20)
-  t.strictSame(written, ['data: \n\n'], 'then it is up to date')
+  t.strictSame(sent(1000), ['data: "version 1"\n\n'])
+  t.strictSame(sent(2000), ['data: \n\n'], 'then it is up to date')
   drain.abort()
   t.equal(viewers.full, true)
+  t.strictSame(sent(10_000), [])
+})
+
+t.test('durations go on where nothing changes: there is an update every ten seconds', async t => {
+  let renders = 0
+  const { drain, sent } = watch(t, () => `${++renders}`)
+  t.equal(sent(9000).length, 5, 'the first one and four heartbeats')
+  t.strictSame(sent(1000), ['data: "2"\n\n'])
+  drain.abort()
 })
 
 t.test('a viewer that does not read does not hold the close', async t => {

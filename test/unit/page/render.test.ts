@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
+import { MAX_TITLE_BYTES } from '../../../lib/page/history.js'
 import { html } from '../../../lib/page/html.js'
 import { CONTENT_SECURITY_POLICY, renderMain, renderPage } from '../../../lib/page/render.js'
 import type { CheckStatus, Status } from '../../../lib/page/status.js'
+import { truncate } from '../../../lib/truncate.js'
 
 const AT = Date.parse('2026-12-01T01:02:03Z')
 const check = (name: string, more: Partial<CheckStatus> = {}): CheckStatus => ({
-  name, outcome: 'pass', since: AT - 90_000, durationMs: 1.234, checkedAt: '', p50: 1, p99: 2000, outcomes: [], longestMs: [], ...more
+  name, outcome: 'pass', since: AT - 90_000, durationMs: 1.234, checkedAt: new Date(AT - 3000).toISOString(), p50: 1, p99: 2000, outcomes: [], longestMs: [], ...more
 })
 const status = (more: Partial<Status> = {}): Status => ({
   service: 'orders', pid: 7, state: 'serving', at: AT, uptimeMs: 1, bootMs: null, holds: [], probes: [], transitions: [], ...more
@@ -43,7 +45,8 @@ t.test('the hashes of the policy are those of the style and of the script', asyn
 })
 
 t.test('the title has the worst of all', async t => {
-  t.equal(sign({ probes: [probe('pass', check('a'))] }), '✓')
+  t.equal(sign({ probes: [probe('pass', check('a')), probe('unknown')] }), '✓')
+  t.equal(sign({ probes: [probe('unknown', check('a', { outcome: 'unknown' }))] }), '?', 'none was called yet')
   t.equal(sign({ probes: [probe('pass', check('a', { outcome: 'warn' }))] }), '!')
   t.equal(sign({ probes: [probe('fail', check('a'))] }), '✕')
   t.equal(sign({ state: 'draining', probes: [probe('pass', check('a'))] }), '?')
@@ -63,15 +66,17 @@ t.test('durations are rounded to what matters, and a check without runs has none
   t.match(text, '? unknown')
   t.notMatch(text, '<dt>last</dt>')
   t.match(text, 'None since the start')
-  const early = renderMain(status({ probes: [probe('pass', check('a', { p50: undefined, p99: undefined }))] }))
-  t.match(early, '<dt>last</dt>', 'it ran before the page was there')
+  const early = renderMain(status({ probes: [probe('pass', check('a', { durationMs: 0.04, p50: undefined, p99: undefined }))] }))
+  t.match(early, '<dt>last</dt><dd><bdi>&lt; 0.1 ms,', 'it ran before the page was there')
   t.notMatch(early, '<dt>p50</dt>')
-  t.match(renderMain(status({ probes: [probe('pass', check('a'))] })), /for 1 min.*<dt>last<\/dt><dd><bdi>1.2 ms<.*<dt>p99<\/dt><dd><bdi>2/s)
+  t.match(renderMain(status({ probes: [probe('pass', check('a'))] })), /for 1 min.*<dt>last<\/dt><dd><bdi>1.2 ms, 3 s ago<.*<dt>p99<\/dt><dd><bdi>2/s)
 })
 
-t.test('a change of another day has its date', async t => {
-  const transition = (at: number) => ({ at, what: 'ready', from: 'pass', to: 'fail', lastedMs: 1 })
-  const text = renderMain(status({ transitions: [transition(AT - 1000), transition(AT - 3 * 86_400_000)] }))
+t.test('a change has its time, with the date if that is another day, and how long the outcome before it lasted', async t => {
+  const transition = (at: number, from = 'pass') => ({ at, what: 'ready', from, to: 'fail', lastedMs: 61_000 })
+  const text = renderMain(status({ transitions: [transition(AT - 1000), transition(AT - 3 * 86_400_000, 'unknown')] }))
+  t.match(text, 'after 1 min of pass')
+  t.notMatch(text, 'of unknown')
   t.match(text, '>01:02:02Z<')
   t.match(text, '>11-28 01:02Z<')
 })
@@ -90,7 +95,7 @@ t.test('a page is below 40 KiB, whatever is on it', async t => {
   const name = (i: number) => `${'n'.repeat(60)}${i}`
   for (const character of ['x', 'é', '"', '💔']) {
     const data = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`key${i}`, character.repeat(20)]))
-    const title = character.repeat(200)
+    const title = truncate(character.repeat(10_000), MAX_TITLE_BYTES)
     const transitions = Array.from({ length: 50 }, () => ({ at: AT, what: name(1), from: 'pass', to: 'fail', lastedMs: 1, title }))
     const holds = Array.from({ length: 20 }, () => ({ name: character.repeat(50), heldMs: 1 }))
     for (const [probes, checks] of [[1, 1], [1, 240], [6, 40], [200, 1]] as const) {
@@ -117,7 +122,7 @@ t.test('of many checks the worst are whole, and the others are counted', async t
   const more = { outcomes: Array(60).fill('pass'), longestMs: Array(60).fill(1) }
   const checks = Array.from({ length: 300 }, (_, i) => check(`check-${i}`, { ...more, ...i === 0 && { outcome: 'fail', title: 'down' } }))
   const text = renderMain(status({ probes: [probe('fail', ...checks)] }))
-  t.match(text, /check-0<.*✕ fail.*<svg.*down/s)
+  t.match(text, /check-0<.*✕ fail.*down.*<svg/s)
   t.match(text, /and \d+ more checks, 0 of them failing/)
   const probes = Array.from({ length: 300 }, (_, i) => ({ name: `probe-${i}`, outcome: 'pass' as const, checks: [] }))
   t.match(renderMain(status({ probes })), /and \d+ more probes, none of them worse/)
