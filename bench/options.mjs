@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { tools } from './load/load.mjs'
 
-const ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+const ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
 /** What the simulation is repeatable by, and the sizes of its fleets. */
 const SEED = '1'
 const PODS = '10,100,1000,10000'

@@ -12,6 +12,7 @@ import { putInto } from './report/document.mjs'
 import { table } from './report/table.mjs'
 import * as checks from './sections/checks.mjs'
 import * as crowd from './sections/crowd.mjs'
+import * as features from './sections/features.mjs'
 import * as loading from './sections/loading.mjs'
 import * as memory from './sections/memory.mjs'
 import * as ordinary from './sections/ordinary.mjs'
@@ -19,7 +20,7 @@ import * as probes from './sections/probes.mjs'
 import * as thread from './sections/thread.mjs'
 import { randomOf } from './statistics.mjs'
 
-const SECTIONS = [probes, ordinary, checks, crowd, loading, memory, thread]
+const SECTIONS = [probes, ordinary, checks, crowd, loading, memory, thread, features]
 
 const path = name => fileURLToPath(new URL(`../${name}`, import.meta.url))
 

@@ -64,11 +64,12 @@ export class CheckHistory {
   /** Clears the minutes that have passed since. A clock that was set back stays in the last one. */
   #advance (now: number): void {
     const minute = Math.floor(now / MINUTE)
+    if (minute <= this.#minute) return
     for (let i = Math.max(this.#minute + 1, minute - MINUTES + 1); i <= minute; i++) {
       this.#outcomes[i % MINUTES] = 0
       this.#longest[i % MINUTES] = 0
     }
-    this.#minute = Math.max(this.#minute, minute)
+    this.#minute = minute
   }
 }
 
@@ -82,13 +83,14 @@ export class History {
   constructor (private readonly now: () => number) {}
 
   ran ({ probe, check, outcome, durationMs }: CheckRun): void {
+    const now = this.now()
     const key = `${probe}/${check}`
     let history = this.#checks.get(key)
     if (history === undefined) {
-      this.#checks.set(key, history = new CheckHistory(this.now()))
+      this.#checks.set(key, history = new CheckHistory(now))
       if (this.#checks.size > MAX_CHECKS) this.#forget(this.#checks.keys().next().value!)
     }
-    history.ran(outcome, durationMs, this.now())
+    history.ran(outcome, durationMs, now)
   }
 
   changed (change: HealthzChange): void {

@@ -175,7 +175,9 @@ function strip ({ outcomes, longestMs }: CheckStatus): Html {
 }
 
 const fact = (name: string, value: string | number) => html`<div><dt>${name}</dt><dd><bdi>${value}</bdi></dd></div>`
-const lasting = (since: number | undefined, now: number) => since !== undefined && html`<span class="dim">for ${duration(now - since)}</span>`
+const lasting = (since: number | undefined, now: number) => {
+  return since !== undefined && html`<span class="dim">for ${duration(now - since)}</span>`
+}
 /** In UTC, with the day if that isn't the last one. */
 const clock = (time: number, now: number) => {
   const text = new Date(time).toISOString()

@@ -95,23 +95,25 @@ async function suite (t: Test): Promise<void> {
   const browser = await chromium.launch({ executablePath: EXECUTABLE, args: ['--no-sandbox'] })
   t.teardown(() => browser.close())
 
-  for (const place of Object.keys(PLACES) as Place[]) await t.test(`on ${place} it follows a check, without a reload`, async t => {
-    const service = await start(t, place)
-    const page = await open(t, browser, service.url)
-    await shows(page, 'Live')
-    await page.evaluate('window.kept = true')
-    await service.get('/database/fail')
-    await shows(page, "Can't connect")
-    t.match(await page.locator('.check').first().innerText(), /database.*✕ fail/s, 'the worst is on top')
-    t.match(await page.locator('.log li').first().innerText(), /✕ fail/)
-    await fetch(`${service.probes}/ready`)
-    await page.locator('h2.fail').waitFor({ timeout: 30_000 })
-    t.notMatch(await page.content(), 'hunter2')
-    await service.get('/database/pass')
-    await page.locator('.check.fail').waitFor({ state: 'detached', timeout: 30_000 })
-    t.equal(await page.evaluate('window.kept'), true)
-    t.strictSame(await violations(page), [])
-  })
+  for (const place of Object.keys(PLACES) as Place[]) {
+    await t.test(`on ${place} it follows a check, without a reload`, async t => {
+      const service = await start(t, place)
+      const page = await open(t, browser, service.url)
+      await shows(page, 'Live')
+      await page.evaluate('window.kept = true')
+      await service.get('/database/fail')
+      await shows(page, "Can't connect")
+      t.match(await page.locator('.check').first().innerText(), /database.*✕ fail/s, 'the worst is on top')
+      t.match(await page.locator('.log li').first().innerText(), /✕ fail/)
+      await fetch(`${service.probes}/ready`)
+      await page.locator('h2.fail').waitFor({ timeout: 30_000 })
+      t.notMatch(await page.content(), 'hunter2')
+      await service.get('/database/pass')
+      await page.locator('.check.fail').waitFor({ state: 'detached', timeout: 30_000 })
+      t.equal(await page.evaluate('window.kept'), true)
+      t.strictSame(await violations(page), [])
+    })
+  }
 
   await t.test('it has no violation of axe-core, and no width is scrolled, in either scheme', async t => {
     const service = await start(t)
