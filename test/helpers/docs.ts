@@ -187,7 +187,8 @@ function anchorsOf (page: Page): Set<string> {
 
 /** The links of a page that lead nowhere within the project. What is elsewhere isn't asked. */
 export function deadLinks (page: Page): string[] {
-  const links = [...prose(page).matchAll(/\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)/gm)].map(match => match[1] ?? match[2]!)
+  const links = [...prose(page).matchAll(/\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)|\b(?:href|src|srcset)="([^"]+)"/gm)]
+    .map(match => match[1] ?? match[2] ?? match[3]!)
   return links.filter(link => !/^[a-z]+:/.test(link)).filter(link => {
     const [path, anchor] = link.split('#') as [string, string?]
     const target = posix.join(dirname(page.path), path)

@@ -1,4 +1,4 @@
-// Random requests, and a second, small account of what each is to be answered with: written from the tables in the README
+// Random requests, and a second, small account of what each is to be answered with: written from the tables in docs/api.md
 // alone, so that it shares neither code nor mistakes with `lib/`.
 import fc from 'fast-check'
 import type { Answer } from './answers.js'
