@@ -95,7 +95,7 @@ export interface DrainEnd {
   readonly app: object
   /** Duration of the drain, in ms. */
   readonly lastedMs: number
-  /** How many connections were opened to the app's port in its last second, apart from those of probers. */
+  /** Number of connections opened to the app's port in the last second of the drain, except those of probers. */
   readonly newConnections: number
 }
 

@@ -120,7 +120,7 @@ export class CheckRunner {
     this.#record(run, evaluateTimeout(timeout, run.awaiting), now)
   }
 
-  /** In how many ms a run may start although the last one is pending; `Infinity` if nothing delays it. */
+  /** Time until a run may start although the last one is still pending, in ms; `Infinity` if nothing delays it. */
   #retryIn (now: number): number {
     if (this.#current === undefined) return Infinity
     const ms = this.#current.startedAt + RETRY - now

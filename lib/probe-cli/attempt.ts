@@ -25,7 +25,7 @@ export interface Result {
   readonly durationMs: number
 }
 
-/** What an attempt is waiting for. */
+/** The step that an attempt is waiting for. */
 type Phase = 'connection' | 'TLS handshake' | 'response' | 'response body'
 
 /** Maximum size of a body that the kubelet reads. */

@@ -175,7 +175,7 @@ async function drain (lifecycle: Lifecycle, delay: number, signal: string | unde
   await drained
 }
 
-/** Logs what prevents `shutdown` from working, once the app is ready. */
+/** Warns of causes that prevent `shutdown` from working, once the app is ready. */
 export function warnOfSignals (signals: readonly ShutdownSignal[], log: HealthzLog): void {
   if (!isMainThread) return log.noSignals()
   for (const signal of signals) if (process.listenerCount(signal) > 1) log.signalShared(signal)

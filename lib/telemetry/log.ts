@@ -23,7 +23,7 @@ export class HealthzLog {
   }
 
   /**
-   * `warn`, or `error` if the check failed unexpectedly. What it threw is logged as `err`.
+   * `warn`, or `error` if the check failed unexpectedly. The thrown value is logged as `err`.
    * @param unlogged the number of changes that were not logged because the check flaps
    */
   failing (check: Named, result: Result, unlogged: number): void {

@@ -80,7 +80,7 @@ class Metrics implements MessageMetrics {
     this.#probeChange = new Gauge({
       ...common,
       name: 'healthz_probe_last_change_timestamp_seconds',
-      help: 'Time of the last change of the probe between pass and fail, as a Unix timestamp',
+      help: 'Time of the last change of the outcome of the probe, as a Unix timestamp',
       labelNames: PROBE,
       aggregator: 'max'
     })
@@ -100,7 +100,7 @@ class Metrics implements MessageMetrics {
     this.#checkChange = new Gauge({
       ...common,
       name: 'healthz_check_last_change_timestamp_seconds',
-      help: 'Time of the last change of the check between pass and fail, as a Unix timestamp',
+      help: 'Time of the last change of the outcome of the check, as a Unix timestamp',
       labelNames: CHECK,
       aggregator: 'max'
     })

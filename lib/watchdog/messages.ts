@@ -19,7 +19,7 @@ export interface ThreadData {
   readonly alive: readonly string[]
 }
 
-/** The ends of a connection. */
+/** The addresses of a connection. */
 export interface Addresses {
   readonly remoteAddress: string | undefined
   readonly remotePort: number | undefined
