@@ -30,7 +30,7 @@ export interface HealthzParts {
   probeServer?: { readonly address: AddressInfo } | undefined
 }
 
-/** Of the name of a hold. */
+/** Maximum size of the name of a hold, in bytes. */
 const MAX_HOLD_BYTES = 100
 
 /** `app.healthz`. Documented in `types/healthz.ts`. */

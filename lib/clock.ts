@@ -20,7 +20,7 @@ export interface Time {
   cancel (timer: unknown): void
 }
 
-/** The clock of the engine, whose timeouts don't fail a check for a blocked event loop, and whose intervals vary. */
+/** The clock of the engine. A blocked event loop doesn't fail checks by its timeouts, and its intervals vary. */
 export interface EngineTime extends Time {
   /**
    * Calls back once when the event loop has polled for I/O. After a stall Node runs due timers before it reads its

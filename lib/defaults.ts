@@ -1,6 +1,6 @@
 import { isatty } from 'node:tty'
 
-/** How long the removal of an endpoint typically takes to propagate, with room to spare, in ms. */
+/** Time in which endpoint removal typically propagates, with a margin, in ms. */
 export const DRAIN_MS = 5000
 
 /** The default of `shutdown.timeout`, in ms. */
@@ -11,7 +11,7 @@ export const CLOSE_MS = 10_000
  * @param interactive whether stdin is a terminal
  */
 export function defaultDelay (env = process.env, interactive = isatty(0)): number {
-  // A container can be given a terminal, and a pod drains all the same.
+  // A container may have a terminal, but pods always drain.
   if (env.KUBERNETES_SERVICE_HOST !== undefined) return DRAIN_MS
   // `node --watch` sets the variable in the process that it restarts. Other watchers are only detected by their terminal.
   return interactive || env.WATCH_REPORT_DEPENDENCIES !== undefined ? 0 : DRAIN_MS

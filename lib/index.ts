@@ -10,7 +10,7 @@ import { HealthError } from './errors.js'
 import { plugin } from './plugin.js'
 
 /**
- * The plugin: `fastify.register(healthz, options)` gives a service the endpoints that Kubernetes and OpenShift probe.
+ * The plugin: `fastify.register(healthz, options)` adds the endpoints that Kubernetes and OpenShift probe.
  * @throws HEALTHZ_ERR_ALREADY_REGISTERED, HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN,
  * HEALTHZ_ERR_CHECK_LOAD, HEALTHZ_ERR_CHECK_LOAD_TIMEOUT, HEALTHZ_ERR_CHECK_EXPORT, HEALTHZ_ERR_LISTEN
  */
@@ -56,8 +56,8 @@ declare namespace healthz {
 
 fp(healthz, { fastify: '5.x || 6.x', name: 'fastify-healthz' })
 
-// One object for `require`, a default import and named ones. Node learns the names that can be imported by reading
-// these lines, so they can't be made shorter.
+// One object for `require`, a default import and named imports. Node.js detects the named exports by parsing these lines, so
+// they can't be shortened.
 module.exports = healthz
 module.exports.default = healthz
 module.exports.healthz = healthz

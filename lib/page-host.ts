@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 
-/** What a registration offers to its status page. */
+/** The interface of a registration for its status page. */
 export interface PageHost {
   /** Whether the option `details` allows the request. */
   authorize (request: FastifyRequest): Promise<boolean>

@@ -170,7 +170,7 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
 async function loadChecks (
   fastify: FastifyInstance, { probes, importer }: Settings, add: (plan: CheckPlan, check: Check) => void
 ): Promise<void> {
-  // Fastify fails a plugin after `pluginTimeout` without naming the cause. Ours does, so it comes first.
+  // After `pluginTimeout` Fastify fails a plugin without naming the cause. This timeout is shorter, and its error does.
   const timeout = Math.ceil(fastify.initialConfig.pluginTimeout! * 0.9)
   await Promise.all(probes.map(async ({ checks }) => {
     const loaded = await Promise.all(checks.map(({ check, option }) => {

@@ -1,4 +1,4 @@
-/** The kubelet reads no more of a body (`maxRespBodyLength` in pkg/probe/http of Kubernetes), so bodies stay below it. */
+/** Maximum size of a body, below the 10 KiB that the kubelet reads (`maxRespBodyLength` in its pkg/probe/http), in bytes. */
 export const MAX_BODY_BYTES = 10 * 1024 - 1
 
 /** Truncates a text to the given number of bytes within a JSON string, without splitting a surrogate pair. */

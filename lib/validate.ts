@@ -2,7 +2,7 @@ import { MAX_MS } from './clock.js'
 import { healthzError, show } from './errors.js'
 
 /**
- * @param hint continues the message
+ * @param hint appended to the message
  * @throws HEALTHZ_ERR_OPTION_INVALID
  */
 export function refuse (option: string, expected: string, got: unknown, hint = ''): never {
@@ -10,7 +10,7 @@ export function refuse (option: string, expected: string, got: unknown, hint = '
 }
 
 /**
- * @param hint continues the message
+ * @param hint appended to the message
  * @throws HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function refuseUnknown (where: string, options: object, known: readonly string[], shown = known, hint = ''): void {
@@ -27,7 +27,7 @@ export function expectBoolean (option: string, value: unknown): boolean {
 
 /** @throws HEALTHZ_ERR_OPTION_INVALID */
 export function expectText (option: string, value: unknown): string {
-  return typeof value === 'string' && value !== '' ? value : refuse(option, 'a text', value)
+  return typeof value === 'string' && value !== '' ? value : refuse(option, 'a non-empty string', value)
 }
 
 /** @throws HEALTHZ_ERR_OPTION_INVALID */
@@ -46,8 +46,8 @@ export function expectMs (option: string, value: unknown, min: number): number {
 }
 
 /**
- * Copies a plain object of any realm, reading each property once. One with another prototype is refused: properties of
- * that would be missed.
+ * Copies a plain object of any realm, reading each property once. Objects with another prototype are rejected, since inherited
+ * properties would be missed.
  * @throws HEALTHZ_ERR_OPTION_INVALID
  */
 export function expectRecord (option: string, value: unknown, expected: string): Record<string, unknown> {

@@ -13,15 +13,15 @@ export interface CheckContext {
   /** The timeout of this run, in ms, for operations that take a time limit instead of a signal. */
   readonly timeout: number
   /**
-   * What the check waits for, in public words. Set it before waiting: with `'answer'` the title of a timeout is
-   * `no answer within 800 ms` instead of `timed out`. Default: none.
+   * Names in the title of a timeout what the check is waiting for: with `'answer'` the title is `no answer within 800 ms`
+   * instead of `timed out`. It is public. Set it before waiting. Default: none.
    */
   awaiting?: string | undefined
   /**
-   * Figures for operators, such as `{ free: 0.42, total: 100 }`: finite numbers, strings, booleans and `null`, at most 20
-   * keys and 1 KiB as JSON. The rest is dropped, with one warning in the log for each check. Read when the run ends or times
-   * out, pass or fail. Reported in `?verbose`, by `run()` and `snapshot()` and on the diagnostics channel
-   * `fastify-healthz:check`, never to the public. Default: none.
+   * Data for operators, such as `{ free: 0.42, total: 100 }`: finite numbers, strings, booleans and `null`, at most 20 keys
+   * and 1 KiB as JSON. The rest is dropped, with one warning in the log per check. It is read when the run ends or times out,
+   * whatever the outcome. Exposed by `?verbose`, `run()`, `snapshot()` and the diagnostics channel `fastify-healthz:check`,
+   * never to the public. Default: none.
    */
   data?: { readonly [name: string]: CheckData[string] | undefined } | undefined
   /** The app's logger, with `probe` and `check` bound. Created on first access. */
@@ -47,7 +47,7 @@ export interface CheckOptions {
   timeout?: number | undefined
   /** `false`: a failure is reported as a warning and the probe passes. Default: `true`. */
   critical?: boolean | undefined
-  /** How long a pass is reused, in ms since the start of its run. A failure never is. Default: 0. */
+  /** How long a pass is reused, in ms since the start of its run. Failures are never reused. Default: 0. */
   maxAge?: number | undefined
   /**
    * Runs the check in the background at this interval in ms, at least 1, once the app is ready. A probe then only reads

@@ -8,7 +8,7 @@ import type { CheckData, CheckReport, Hold, Problem } from './wire.js'
  */
 export type State = 'starting' | 'serving' | 'draining' | 'closing' | 'closed'
 
-/** The outcome of a check. `warn` is a failure that `failureThreshold` tolerates, or of a check that isn't critical. */
+/** The outcome of a check. `warn`: it failed, but `failureThreshold` tolerates that or the check isn't critical. */
 export type CheckOutcome = CheckReport['status']
 
 interface Change<From, To = From> {
@@ -25,13 +25,13 @@ export interface CheckChange extends Change<CheckOutcome | 'unknown', CheckOutco
   readonly kind: 'check'
   readonly probe: string
   readonly check: string
-  /** The reason of a failure, in public words. */
+  /** The public reason for a failure. */
   readonly title?: string
   /** The error that the check threw. It may hold secrets. */
   readonly error?: unknown
 }
 
-/** The outcome of a probe changed. This is only noticed when the probe is called. */
+/** The outcome of a probe changed. Only detected when the probe is called. */
 export interface ProbeChange extends Change<'pass' | 'fail' | 'unknown', 'pass' | 'fail'> {
   readonly kind: 'probe'
   readonly probe: string
@@ -54,8 +54,9 @@ export interface CheckRun {
   readonly probe: string
   readonly check: string
   readonly outcome: CheckOutcome
+  /** Duration of the run, in ms. */
   readonly durationMs: number
-  /** The reason of a failure, in public words. */
+  /** The public reason for a failure. */
   readonly title?: string
   /** The error that the check threw. It may hold secrets. */
   readonly error?: unknown
@@ -65,13 +66,13 @@ export interface CheckRun {
 
 /**
  * The message on the `node:diagnostics_channel` `fastify-healthz:abort` for each request to a probe whose client hung up
- * before it was answered. None once the app drains or closes, nor for requests for details.
+ * before the response. Not published once the app drains or closes, nor for requests for details.
  */
 export interface ProbeAbort {
   /** The Fastify instance that the plugin was registered on. All apps of the process share the channel. */
   readonly app: object
   readonly probe: string
-  /** How long the request had been waiting for its checks, in ms. */
+  /** Time that the request had waited for its checks, in ms. */
   readonly waitedMs: number
   /** The names of the checks that it was waiting for. */
   readonly checks: readonly string[]
@@ -88,27 +89,26 @@ export interface ProbeSnapshot {
   readonly checks: { readonly [check: string]: CheckReport }
 }
 
-/**
- * The message on the `node:diagnostics_channel` `fastify-healthz:drain` at the end of each drain.
- */
+/** The message on the `node:diagnostics_channel` `fastify-healthz:drain` at the end of each drain. */
 export interface DrainEnd {
   /** The Fastify instance that the plugin was registered on. All apps of the process share the channel. */
   readonly app: object
-  /** How long it lasted, in ms. */
+  /** Duration of the drain, in ms. */
   readonly lastedMs: number
-  /** How many connections were opened to the app's port in its last second, apart from those of probers. */
+  /** Number of connections opened to the app's port in the last second of the drain, except those of probers. */
   readonly newConnections: number
 }
 
 /**
  * The message on the `node:diagnostics_channel` `fastify-healthz:block` each time the event loop was blocked for a second or
- * longer, once it turns again. Only with `listen.thread`.
+ * longer, once it has recovered. Requires `listen.thread`.
  */
 export interface LoopBlock {
   /** The Fastify instance that the plugin was registered on. All apps of the process share the channel. */
   readonly app: object
+  /** Duration of the block, in ms. */
   readonly blockedMs: number
-  /** The stack of what blocked it: functions, files and lines. */
+  /** The stack of the blocking code: functions, files and lines. */
   readonly stack?: string
 }
 
@@ -134,6 +134,7 @@ export interface Healthz {
   run (probe: string): Promise<ProbeResult>
   /** Returns the last known results by probe without running anything. */
   snapshot (): { readonly [probe: string]: ProbeSnapshot }
+  /** The current state of the app. */
   readonly state: State
   /** The address of the separate port; `null` without the option `listen`. */
   readonly address: AddressInfo | null
@@ -142,21 +143,21 @@ export interface Healthz {
    * restart by `@fastify/restartable`. `null` before.
    */
   readonly bootMs: number | null
-  /** What is held at the moment, in the order in which it was taken. */
+  /** The active holds, oldest first. */
   readonly holds: readonly Hold[]
   /** Aborts when a drain or the close starts, for consumers and loops that must not start another job. */
   readonly drainSignal: AbortSignal
   /**
-   * Keeps a drain from ending and the app from closing until it is released, for a job that must be finished. The wait
-   * is limited to `shutdown.timeout` (10 s without `shutdown`). Holds may be taken during a drain as well, but not in the
-   * hooks of the close, which don't wait.
-   * @param name for the log and for operators
+   * Keeps a drain from ending and the app from closing until it is released, for a job that must finish. The wait is
+   * limited to `shutdown.timeout` (10 s without `shutdown`). A hold may be taken during a drain too. One that is taken in
+   * a close hook isn't waited for.
+   * @param name shown in the log and to operators; truncated to 100 bytes
    * @throws HEALTHZ_ERR_OPTION_INVALID
    */
   hold (name: string): Release
   /**
    * Drains the app before it closes: `ready` fails, `live` passes, requests are served, and over HTTP/1.1 each response
-   * closes its connection. It doesn't close the app.
+   * closes its connection. The app isn't closed.
    * @param delay in ms, at least 0. Default: 5000, whatever `shutdown.delay` is; or 0 under `node --watch` and if stdin is
    * a terminal, unless `KUBERNETES_SERVICE_HOST` is set; or 0 with `listen.serving: 'onReady'`
    * @returns a promise that settles after the delay or when the app starts to close, once nothing is held; calling it again

@@ -23,7 +23,7 @@ export interface HealthzOptions {
   paths?: { readonly [probe: string]: string } | undefined
   /** `true`: passing probes are not logged, other responses are. Default: `false`. */
   noLog?: boolean | undefined
-  /** Timeout of a check in ms, at least 1. Default: 800, below the kubelet's default of one second. */
+  /** Timeout of a check in ms, at least 1. Default: 800, below the kubelet's default `timeoutSeconds` of 1. */
   timeout?: number | undefined
   /**
    * Who may see details: `?verbose`, `?exclude=name` and, unless the prefix is empty, `{prefix}/{probe}/{check}`.
@@ -38,8 +38,8 @@ export interface HealthzOptions {
   /** Serve the probes on a separate port, open before the app is ready and until it has closed. Default: none. */
   listen?: ListenOptions | undefined
   /**
-   * Logger for the plugin's lines, where the app's is disabled or another is wanted: a Fastify logger, pino, or any other
-   * that takes an object and a message. The lines of requests are logged by the app's logger. Default: the app's logger.
+   * Logger for the plugin's lines, instead of the app's: a Fastify logger, pino, or any other that takes an object and a
+   * message. Request lines are still logged by the app's logger. Default: the app's logger.
    */
   logger?: HealthzLogger | undefined
   /**
@@ -76,13 +76,13 @@ export interface ShutdownOptions {
    */
   delay?: number | { readonly [Signal in ShutdownSignal]?: number | undefined } | undefined
   /**
-   * Limit for what is held and for closing after the delay, in ms, at least 1. Then the process exits with 1.
-   * Default: 10000.
+   * Time limit for holds and for closing, after the delay, in ms, at least 1. When it is exceeded, the process exits with
+   * 1. Default: 10000.
    */
   timeout?: number | undefined
   /**
-   * Closes the application after the drain, where that is more than `app.close()`, which is called afterwards in any case.
-   * It is passed the signal, or `undefined` on an error. If it fails, the process exits with 1. Default: none.
+   * Called after the drain, to close more than the app. `app.close()` is called afterwards in any case. It receives the
+   * signal, or `undefined` on an error. If it throws or rejects, the process exits with 1. Default: none.
    */
   close?: ((signal?: ShutdownSignal) => unknown) | undefined
 }
@@ -100,7 +100,7 @@ export interface ListenOptions {
   /** `true`: the probes are served on the app's port as well. Default: `false`. */
   alongside?: boolean | undefined
   /**
-   * Serve the port by a separate thread, which answers while the event loop is blocked and reports what blocks it.
+   * Serve the port from a separate thread, which responds while the event loop is blocked and reports the blocking code.
    * `true` means the defaults. Default: `false`.
    */
   thread?: boolean | ThreadOptions | undefined
@@ -115,7 +115,7 @@ export interface ListenOptions {
 export interface ThreadOptions {
   /** How long the event loop may be blocked before `live` fails, in ms, at least 1000. Default: 10000. */
   maxBlocked?: number | undefined
-  /** `true`: report the stack of what blocks the event loop. Default: `true`. */
+  /** Report the stack of the code that blocks the event loop. Default: `true`. */
   stack?: boolean | undefined
 }
 

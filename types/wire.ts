@@ -6,16 +6,16 @@ import { Type, type Static } from '@sinclair/typebox'
 
 export const CheckData = Type.Record(Type.String(), Type.Union([Type.Number(), Type.String(), Type.Boolean(), Type.Null()]), {
   title: 'CheckData',
-  description: 'Figures that the check set'
+  description: 'Data that the check set for operators'
 })
-/** Figures that a check set for operators, by name. Frozen. */
+/** Data that a check set for operators, by name. Frozen. */
 export type CheckData = Static<typeof CheckData>
 
 export const CheckReport = Type.Object({
   status: Type.Union([Type.Literal('pass'), Type.Literal('warn'), Type.Literal('fail')], {
-    description: '"warn" is a failure that is tolerated, or of a check that is not critical: the probe passes'
+    description: '"warn": the check failed, but the failure is tolerated or the check is not critical, so the probe passes'
   }),
-  title: Type.Optional(Type.String({ description: 'The reason of the failure' })),
+  title: Type.Optional(Type.String({ description: 'The reason for the failure' })),
   durationMs: Type.Union([Type.Number(), Type.Null()], { description: 'The duration of the run; null before the first one' }),
   checkedAt: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
     description: 'The start of the run; null before the first one'
@@ -30,20 +30,20 @@ export type CheckReport = Static<typeof CheckReport>
 
 export const Hold = Type.Object({
   name: Type.String(),
-  heldMs: Type.Number({ description: 'How long it has been held, in ms' })
+  heldMs: Type.Number({ description: 'Time since it was taken, in ms' })
 }, {
   title: 'Hold',
-  description: 'What keeps a drain from ending and the app from closing, such as a job'
+  description: 'A hold, which keeps a drain from ending and the app from closing'
 })
-/** What keeps a drain from ending and the app from closing, such as a job. */
+/** A hold, which keeps a drain from ending and the app from closing, such as a job in flight. */
 export type Hold = Static<typeof Hold>
 
 export const Problem = Type.Object({
   status: Type.Integer({ minimum: 100, maximum: 599, description: 'The status code of the response' }),
-  title: Type.String({ description: '"OK", or the reason of the failure' }),
+  title: Type.String({ description: '"OK", or the reason for the failure' }),
   checks: Type.Optional(Type.Record(Type.String(), CheckReport, { description: 'The checks by name, if details are allowed' })),
-  bootMs: Type.Optional(Type.Number({ description: 'How long the boot took, in the details of the startup probe' })),
-  holds: Type.Optional(Type.Array(Hold, { description: 'What keeps the app from closing, in the details' }))
+  bootMs: Type.Optional(Type.Number({ description: 'Duration of the boot in ms, in the details of the startup probe' })),
+  holds: Type.Optional(Type.Array(Hold, { description: 'The active holds, in the details' }))
 }, {
   title: 'Problem',
   description: 'The state of a probe, as problem details (RFC 9457)'

@@ -14,7 +14,7 @@ export interface AmqpChannel {
   once (event: 'close', listener: () => void): unknown
 }
 
-/** By the start of the message: amqplib's errors have no codes. */
+/** Titles by the start of the message, since amqplib's errors have no codes. */
 const TITLES = [
   ['Channel closed', 'connection lost'],
   ['Channel ended', 'connection lost'],
@@ -24,8 +24,8 @@ const TITLES = [
 ] as const
 
 /**
- * Opens a channel and closes it. A request to open one can't be cancelled: it ends with its response, whereupon the
- * channel is closed, or with the connection.
+ * Opens a channel and closes it. A pending request to open one can't be cancelled: it ends with its response, after which
+ * the channel is closed, or with the connection.
  * @throws HEALTHZ_ERR_OPTION_INVALID
  */
 export function amqp (source: Source<AmqpConnection>): Check {
@@ -46,8 +46,8 @@ export function amqp (source: Source<AmqpConnection>): Check {
 }
 
 /**
- * Whether the connection is closed permanently. amqplib has no public flag. Its error would tell, but each attempt keeps a
- * channel number: after 2,047 the title would be `no free channel`.
+ * Whether the connection is closed permanently. amqplib has no public flag for this. The error of a failed attempt would show
+ * it, but each attempt keeps a channel number: after 2,047 the title would be `no free channel`.
  */
 function isClosed ({ connection }: AmqpConnection): boolean {
   return (connection as { expectSocketClose?: unknown } | undefined)?.expectSocketClose === true

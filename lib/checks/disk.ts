@@ -16,8 +16,8 @@ export interface DiskFreeOptions {
 const TITLES = { EACCES: 'path not permitted', ENOENT: 'path not found', ENOTDIR: 'path not found' }
 
 /**
- * Fails when an unprivileged process has less free space. The system call can't be cancelled: on a network file system
- * whose server is down, a run ends when the system gives up, and occupies a thread of libuv's pool until then.
+ * Fails when less space than `min` is free for unprivileged processes. The system call can't be cancelled: on a network file
+ * system whose server is down, a run occupies a thread of libuv's pool until the system gives up.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function diskFree (options: DiskFreeOptions): Check {

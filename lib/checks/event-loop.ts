@@ -19,11 +19,11 @@ type Delay = { readonly max: number, readonly p99: number }
 
 /** How often the delay is measured, in ms. Up to this much of a delay may be missed. */
 const RESOLUTION = 20
-/** The shortest period that a value covers, in ms: a busy moment is not a busy loop. */
+/** The shortest period that a value covers, in ms, so that a short burst doesn't fail the check. */
 const WINDOW = 1000
 
 /**
- * Fails when the event loop was blocked for longer at a time since the previous run. The first run starts the measurement
+ * Fails when the event loop was blocked for longer than `max` at a time since the previous run. The first run starts the measurement
  * and passes. Runs within a second of each other have the same result.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
@@ -42,7 +42,7 @@ export function eventLoopDelay (options: EventLoopDelayOptions): Check {
 }
 
 /**
- * Fails when the event loop was busy for a larger fraction of the time since the previous run. The first run starts the
+ * Fails when the event loop was busy for more than `max` of the time since the previous run. The first run starts the
  * measurement and passes. Runs within a second of each other have the same result.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
@@ -90,17 +90,17 @@ function sinceLastRead<T> (start: () => () => T): () => T | undefined {
 }
 
 /**
- * Measures by how much a timer is late. Not by `monitorEventLoopDelay()` of Node.js, whose `reset()` drops the delay in
- * progress and the one that just ended, which are those that a probe encounters.
+ * Measures by how much a timer is late. Not with Node's `monitorEventLoopDelay()`: its `reset()` drops the delay in progress
+ * and the one that just ended, which are the ones that matter to a probe.
  */
 class DelayMonitor {
   #due = performance.now() + RESOLUTION
-  /** In µs, as the histogram. */
+  /** In µs, like the histogram. */
   #longest = 0
-  /** With two significant digits. Its size is fixed, however long nobody reads it. */
+  /** With two significant digits. Its size is fixed, no matter how rarely it is read. */
   readonly #delays = createHistogram({ figures: 2 })
 
-  /** The timer stops once the monitor is garbage, such as after its app has closed, and doesn't keep the process alive. */
+  /** The timer doesn't keep the process alive. It stops once the monitor is unreachable, such as after its app has closed. */
   constructor () {
     const held = new WeakRef(this)
     const timer = setInterval(() => {

@@ -4,18 +4,18 @@ import { expectMs } from '../validate.js'
 import { readOptions } from './options.js'
 
 export interface HeartbeatOptions {
-  /** How long ago the last beat may be, in ms, at least 1. */
+  /** Maximum age of the last beat, in ms, at least 1. */
   max: number
 }
 
-/** A check of something that beats, such as the loop of a worker. */
+/** A check of a heartbeat, such as that of a worker's loop. */
 export interface Heartbeat extends Check {
-  /** Beats. It can be passed on alone: `const { beat } = heartbeat({ max: 60_000 })`. */
+  /** Records a beat. It can be destructured: `const { beat } = heartbeat({ max: 60_000 })`. */
   readonly beat: () => void
 }
 
 /**
- * Fails when its last beat is longer ago. Before the first one the time counts from here.
+ * Fails when the last beat is older than `max`. Before the first beat, the age counts from the call of this function.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function heartbeat (options: HeartbeatOptions): Heartbeat {
@@ -29,7 +29,7 @@ export function heartbeat (options: HeartbeatOptions): Heartbeat {
   return Object.assign(check, { beat () { last = performance.now() } })
 }
 
-/** `850 ms`, `1.5 s`, `75 s`. Rounded down, so that it isn't longer than it was. */
+/** `850 ms`, `1.5 s`, `75 s`. Rounded down. */
 function duration (ms: number): string {
   if (ms < 1000) return `${ms} ms`
   return `${ms < 10_000 ? Math.floor(ms / 100) / 10 : Math.floor(ms / 1000)} s`

@@ -11,7 +11,7 @@ export interface HttpOptions {
   url: string | URL
   /** The expected status code, or several. Default: any from 200 to 299. */
   status?: number | readonly number[] | undefined
-  /** Headers of the request, besides those of `node:http`. Default: a `User-Agent`. */
+  /** Headers of the request, in addition to those of `node:http`. Default: a `User-Agent`. */
   headers?: { readonly [name: string]: string } | undefined
 }
 
@@ -27,8 +27,8 @@ const TITLES: Readonly<Record<string, string>> = {
 }
 
 /**
- * Sends a request on a new connection and reads the response to its end, or only its status if that isn't expected. It
- * follows no redirects and uses no proxy.
+ * Sends a `GET` request on a new connection and reads the whole response, or only its status if that isn't expected. Follows
+ * no redirects and uses no proxy.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function http (options: HttpOptions): Check {
@@ -88,7 +88,7 @@ function readHeaders (given: unknown = {}): Record<string, string> {
       validateHeaderName(name)
       validateHeaderValue(name, value as string)
     } catch {
-      // Without the value, which may be a secret.
+      // Without the value, which may be secret.
       refuse('http().headers', 'an object of valid headers by name', name)
     }
   }

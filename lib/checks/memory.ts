@@ -6,12 +6,12 @@ import { readOptions } from './options.js'
 import { expectSize, inBytes, inMiB } from './size.js'
 
 export interface MemoryOptions {
-  /** In bytes, at least 1 MiB, or as a fraction of what is available to the process, between 0 and 1. */
+  /** Maximum size in bytes, at least 1 MiB, or as a fraction of the memory available to the process, between 0 and 1. */
   max: number
 }
 
 /**
- * Fails when V8's heap is larger, uncollected garbage included. Available is V8's `heap_size_limit`.
+ * Fails when V8's heap is larger than `max`, including uncollected garbage. A fraction refers to V8's `heap_size_limit`.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function heapUsed (options: MemoryOptions): Check {
@@ -22,7 +22,8 @@ export function heapUsed (options: MemoryOptions): Check {
 }
 
 /**
- * Fails when the memory of the process is larger. Available is the limit of the container, or else the machine's memory.
+ * Fails when the memory of the process (RSS) is larger than `max`. A fraction refers to the limit of the container, or else to
+ * the memory of the machine.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function rss (options: MemoryOptions): Check {

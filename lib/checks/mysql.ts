@@ -33,9 +33,9 @@ interface PoolConnection extends Connection {
   }
 }
 
-/** `max_statement_time` of MariaDB was exceeded. The driver has no name for errors that MySQL doesn't have. */
+/** MariaDB's `max_statement_time` was exceeded. The driver has no name for errors that MySQL doesn't have. */
 const ER_STATEMENT_TIMEOUT = 1969
-/** `MAX_EXECUTION_TIME` of MySQL was exceeded. */
+/** MySQL's `MAX_EXECUTION_TIME` was exceeded. */
 const ER_QUERY_TIMEOUT = 3024
 
 const TITLES: Readonly<Record<string, string>> = {
@@ -58,8 +58,8 @@ const TITLES: Readonly<Record<string, string>> = {
 }
 
 /**
- * Runs a query on a connection of the pool or on the given connection. The server ends the query at the timeout, even
- * when the network is down. A pool's connection is released if it is usable, or else destroyed.
+ * Runs a query on a connection of the pool or on the given connection. The server cancels the query at the timeout, even if
+ * the network is down. A pool's connection is released if it is usable, or else destroyed.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function mysql (source: Source<MysqlClient>, options: QueryOptions = {}): Check {

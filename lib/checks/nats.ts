@@ -9,8 +9,8 @@ export interface NatsConnection {
 }
 
 /**
- * Sends `PING` and waits for its `PONG`. While the client reconnects, it fails immediately. A `PING` can't be cancelled: it
- * ends with its response or with the connection.
+ * Sends `PING` and waits for its `PONG`. While the client reconnects, it fails immediately. A pending `PING` can't be
+ * cancelled: it ends with its response or with the connection.
  * @throws HEALTHZ_ERR_OPTION_INVALID
  */
 export function nats (source: Source<NatsConnection>): Check {

@@ -6,7 +6,7 @@ import { HealthError } from '../errors.js'
 export interface PooledQuery {
   /** Runs the query, with the timeout as its time limit on the server. */
   run (): Promise<unknown>
-  /** Whether the server ended the query at that limit. The connection is usable then; after any other error it may not be. */
+  /** Whether the server cancelled the query at that limit. If so, the connection is usable; after other errors it may not be. */
   isTimeout (error: unknown): boolean
   release (): void
   destroy (): void
@@ -18,7 +18,7 @@ interface Events {
   off (event: 'error', listener: (error: Error) => void): unknown
 }
 
-/** How long after the timeout a server may take to report that it ended the query, in ms. */
+/** How long after the timeout a server may take to report that it cancelled the query, in ms. */
 const GRACE = 500
 
 /** Runs the query, then releases the connection if it is usable, or else destroys it, so that the pool can open another. */

@@ -34,7 +34,7 @@ export interface PostgresDecorator {
 
 const QUERY_CANCELED = '57014'
 
-/** By SQLSTATE. Errors of the driver have no code, only a message. */
+/** Titles by SQLSTATE, or by message for errors of the driver, which have no code. */
 const TITLES: Readonly<Record<string, string>> = {
   28000: 'login refused',
   '28P01': 'login refused',
@@ -54,8 +54,8 @@ const TITLES: Readonly<Record<string, string>> = {
 }
 
 /**
- * Runs a query on a connection of the pool or on the given client. On a pool's connection the server ends the query at
- * the timeout, even when the network is down. The connection is released if it is usable, or else destroyed.
+ * Runs a query on a connection of the pool or on the given client. On a pool's connection the server cancels the query at the
+ * timeout, even if the network is down. The connection is released if it is usable, or else destroyed.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function postgres (
@@ -75,14 +75,14 @@ export function postgres (
   }
 }
 
-/** Without a time limit on the server: in a transaction of the client's it would last until its end. */
+/** Without a time limit on the server: within a transaction of the client it would apply until the end of that. */
 async function queryClient (client: PostgresClient, query: string, context: CheckContext): Promise<void> {
   context.awaiting = 'answer'
   await client.query(query)
 }
 
 async function queryPool (pool: PostgresPool, query: string, context: CheckContext): Promise<void> {
-  // Read when the run ends: by then its own connection is released, unless it timed out.
+  // Read when the run ends. By then the connection of the check is released, unless the run timed out.
   context.data = {
     get total () { return pool.totalCount },
     get idle () { return pool.idleCount },
@@ -92,7 +92,7 @@ async function queryPool (pool: PostgresPool, query: string, context: CheckConte
   context.awaiting = pool.waitingCount > 0 ? 'free connection' : 'connection'
   const connection = await connecting
   await runPooled({
-    // Both statements are one transaction, with which the limit ends, even behind pgbouncer.
+    // Both statements are one transaction, so the limit ends with it, even behind pgbouncer.
     run: () => connection.query(`SET LOCAL statement_timeout = ${context.timeout}; ${query}`),
     isTimeout: error => (error as { code?: unknown }).code === QUERY_CANCELED,
     release: () => connection.release(),

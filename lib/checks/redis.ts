@@ -6,13 +6,13 @@ import { toHealthError } from './to-health-error.js'
 /** A client of `ioredis` or `redis`, also for a cluster or sentinels. */
 export interface RedisClient {
   ping (): Promise<unknown>
-  /** Of ioredis. */
+  /** Status of ioredis. */
   readonly status?: string
-  /** Of node-redis. */
+  /** Status of node-redis. */
   readonly isReady?: boolean
 }
 
-/** By the error prefix of Redis. */
+/** Titles by the error prefix of Redis. */
 const TITLES: Readonly<Record<string, string>> = {
   BUSY: 'busy with a script',
   LOADING: 'still loading its data',

@@ -13,7 +13,7 @@ export interface TcpOptions {
 }
 
 /**
- * Connects and closes the connection without sending anything: checks that the port accepts connections.
+ * Checks that the port accepts connections: connects, then closes the connection without sending anything.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function tcp (options: TcpOptions): Check {

@@ -1,6 +1,6 @@
 import { HealthError } from '../errors.js'
 
-/** Public titles by error code of Node.js' sockets. Those of a driver are in its check. */
+/** Public titles by error code of Node.js sockets. Those of a driver are in its check. */
 const TITLES: Readonly<Record<string, string>> = {
   EAI_AGAIN: 'host not found',
   ECONNREFUSED: 'connection refused',

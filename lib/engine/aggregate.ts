@@ -7,7 +7,7 @@ export const UNNAMED = 'default'
 
 export const PASS: Problem = Object.freeze({ status: 200, title: 'OK' })
 
-/** The title of a failure that has no message for the public. */
+/** The title of a failure without a public message. */
 export const WORDS: Readonly<Record<NonNullable<Result['reason']>, string>> = {
   failed: 'failed',
   timeout: 'timed out',

@@ -6,11 +6,11 @@ import { Run } from './run.js'
 import { Thresholds } from './thresholds.js'
 import type { EngineTime } from '../clock.js'
 
-/** How long after the start of a run that timed out and is still pending the next one may start, in ms. */
+/** The minimum time between the start of a run that timed out and is still pending and the next run, in ms. */
 const RETRY = 60_000
-/** How many of the runs that timed out and are still pending are tracked. */
+/** The maximum number of tracked runs that timed out and are still pending. */
 const MAX_PENDING = 3
-/** By how much an interval varies in either direction, so that processes that started together don't query together. */
+/** The variation of an interval in either direction, so that processes that started together don't query together. */
 const JITTER = 0.1
 
 /** The async context outside of any request: runs that are started in it see no request's `AsyncLocalStorage`. */
@@ -48,7 +48,7 @@ export class CheckRunner {
     return this.#last ?? UNCHECKED
   }
 
-  /** A run is under way whose result its callers wait for. */
+  /** Whether a run is under way whose callers wait for its result. */
   get awaited (): boolean {
     return this.plan.interval === undefined && this.#current?.state === 'running'
   }
@@ -65,13 +65,13 @@ export class CheckRunner {
   /** Starts to run in the background, if it has an interval. A second call is a no-op. */
   start (): void {
     if (this.plan.interval === undefined || this.#tickedAt !== undefined || this.#stopped) return
-    // It may be added while a request is handled, and the timer would keep the context of that request.
+    // It may be added during a request. The timer would keep the async context of that request.
     root.runInAsyncScope(() => this.#tick())
   }
 
   /**
-   * Starts no more runs, and reports no more. Callers that wait for a run still get its result. A run in the background
-   * is aborted, since nobody waits for it.
+   * Stops starting runs and reporting. Callers that wait for a run still get its result. A background run is aborted,
+   * since no caller waits for it.
    */
   stop (): void {
     this.#stopped = true
@@ -88,7 +88,7 @@ export class CheckRunner {
     if (this.#timer === undefined) this.#schedule()
   }
 
-  /** Schedules the next tick of a check in the background. While a run is under way, its result does. */
+  /** Schedules the next tick of a background check. While a run is under way, its result does that. */
   #schedule (): void {
     const { interval, retryInterval = interval } = this.plan
     if (interval === undefined || this.#stopped || this.#current?.state === 'running') return
@@ -111,7 +111,7 @@ export class CheckRunner {
 
   /**
    * A run that is still pending counts as another failure, at most once per timeout. Otherwise `failureThreshold` would
-   * tolerate for minutes that runs hang.
+   * tolerate hanging runs for minutes.
    */
   #failAgain (run: Run, now: number): void {
     const { timeout } = this.plan
@@ -120,7 +120,7 @@ export class CheckRunner {
     this.#record(run, evaluateTimeout(timeout, run.awaiting), now)
   }
 
-  /** In how many ms a run may start although the last one is pending; `Infinity` if nothing delays it. */
+  /** Time until a run may start although the last one is still pending, in ms; `Infinity` if nothing delays it. */
   #retryIn (now: number): number {
     if (this.#current === undefined) return Infinity
     const ms = this.#current.startedAt + RETRY - now
@@ -214,7 +214,7 @@ export class CheckRunner {
     this.#transitions.stuck(MAX_PENDING)
   }
 
-  /** Aborts the run under way if it is one in the background. */
+  /** Aborts the run under way if it is a background run. */
   #abandon (): void {
     const { interval, probe, name } = this.plan
     const run = this.#current

@@ -2,21 +2,21 @@ import type { CheckData } from '../../types/wire.js'
 import { truncate } from '../truncate.js'
 import { isRecord } from '../validate.js'
 
-/** How many entries are kept. */
+/** Maximum number of entries. */
 const MAX_KEYS = 20
-/** How many bytes they may have as JSON. */
+/** Maximum size as JSON, in bytes. */
 const MAX_BYTES = 1024
-/** How many of those that are dropped are named, and how much of a name is shown, in bytes. */
+/** Limits for the log: the number of dropped entries that are named, and the length of a name in bytes. */
 const [NAMED, NAME_BYTES] = [3, 63]
 
 type Value = CheckData[string]
 
-/** In place of a value whose getter threw. */
+/** Replaces a value whose getter threw. */
 const THREW = Symbol('threw')
 
 /**
- * Copies the data that a check set, in the order of its keys, as far as it is valid and fits. Never throws.
- * @returns the frozen copy, unless it is empty; and for the log what was dropped and why, without values
+ * Copies the valid entries of the data that a check set, in the order of its keys, up to the limits. Never throws.
+ * @returns the frozen copy, unless it is empty; and for the log the dropped entries with the reason, without values
  */
 export function readData (given: unknown): { readonly data?: CheckData, readonly dropped?: string } {
   const keys = keysOf(given)

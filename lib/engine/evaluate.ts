@@ -12,7 +12,7 @@ export interface Result {
    * as often as `successThreshold` requires.
    */
   readonly reason?: 'failed' | 'timeout' | 'unexpected' | 'unchecked' | 'recovering'
-  /** For the public: the message of the `HealthError`, or what a check that timed out was waiting for. */
+  /** Public: the message of the `HealthError`, or the `awaiting` text of a check that timed out. */
   readonly message?: string
   /** The thrown value, for the log only. */
   readonly error?: unknown
@@ -42,7 +42,7 @@ export function isThenable (value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown }).then === 'function'
 }
 
-/** Evaluates the value that a check returned: a pass, unless it is exactly `false`, or a function or generator left to run. */
+/** Evaluates the value that a check returned: a pass, unless it is `false`, a function or a generator. */
 export function evaluate (value: unknown): Evaluation {
   if (value === false) return RETURNED_FALSE
   if (typeof value === 'function') return evaluateError(new TypeError('The check returned a function, which was not called'))
@@ -63,22 +63,22 @@ export function evaluateError (error: unknown): Evaluation {
 }
 
 /**
- * The failure of a check that timed out. Its message names what the check was waiting for.
+ * The failure of a check that timed out. Its message contains the `awaiting` text of the check.
  * @param timeout in ms
- * @param awaiting set by the check, so of any type
+ * @param awaiting set by the check, so it may be of any type
  */
 export function evaluateTimeout (timeout: number, awaiting: unknown): Evaluation {
   return typeof awaiting === 'string' && awaiting !== '' ? { ...TIMED_OUT, message: `no ${awaiting} within ${timeout} ms` } : TIMED_OUT
 }
 
-/** The outcome for the public: the failure of a check that isn't critical is a warning. */
+/** The public outcome: the failure of a check that isn't critical is a warning. */
 export function outcomeOf<T extends string> (critical: boolean, outcome: T | 'fail'): T | 'fail' | 'warn' {
   return outcome === 'fail' && !critical ? 'warn' : outcome
 }
 
 /**
- * The cause of a failure as a string. The log reports a failing check again when it differs, but not when only numbers
- * do: `no beat for 75 s` is the same a minute later.
+ * The cause of a failure as a string. A failing check is logged again when its cause changes, but not when only numbers in
+ * it do: `no beat for 75 s` has the same cause a minute later.
  */
 export function causeOf ({ reason, message, error }: Result): string {
   try {

@@ -3,22 +3,22 @@ import type { EngineTime } from '../clock.js'
 
 /** Observer for holds. It doesn't throw. */
 export interface HoldsObserver {
-  /** A drain or the close waits for what is held. */
+  /** A drain or the close waits for holds. */
   waiting (names: readonly string[]): void
-  /** They were still held after the limit, and nothing waits for them any longer. */
+  /** Holds were not released within the limit. Nothing waits for them any longer. */
   abandoned (names: readonly string[], afterMs: number): void
 }
 
-/** What keeps a drain from ending and the app from closing, such as jobs in flight. */
+/** The holds, which keep a drain from ending and the app from closing, such as for jobs in flight. */
 export class Holds {
   readonly #held = new Set<{ readonly name: string, readonly since: number }>()
   #callbacks: Array<() => void> = []
-  /** The end of the limit, once something has waited. */
+  /** The end of the limit, once something has started to wait. */
   #deadline: number | undefined
   #timer: unknown
   #abandoned = false
 
-  /** @param limit for all waiting together, in ms */
+  /** @param limit for the total wait, in ms */
   constructor (private readonly time: EngineTime, private readonly limit: number, private readonly observer: HoldsObserver) {}
 
   get list (): Hold[] {
@@ -26,7 +26,7 @@ export class Holds {
     return [...this.#held].map(({ name, since }) => ({ name, heldMs: Math.round(now - since) }))
   }
 
-  /** Whether something was still held after the limit. */
+  /** Whether a hold was not released within the limit. */
   get abandoned (): boolean {
     return this.#abandoned
   }
@@ -41,12 +41,12 @@ export class Holds {
     this.#held.add(hold)
     return () => {
       if (!this.#held.delete(hold) || this.#held.size > 0) return
-      // A job that ends may start the next one.
+      // A job that finishes may start another.
       this.time.afterPoll(() => { if (this.#held.size === 0) this.#end() })
     }
   }
 
-  /** Calls back once nothing is held, or after the limit. At once if nothing is held or the limit has passed. */
+  /** Calls back once all holds are released, or after the limit. Immediately if either is the case already. */
   whenReleased (callback: () => void): void {
     if (this.#held.size === 0 || this.#abandoned) return callback()
     const now = this.time.now()
@@ -57,7 +57,7 @@ export class Holds {
       this.#abandoned = true
       this.observer.abandoned(this.names, this.limit)
       this.#end()
-      // Rounded up: Node cuts fractions off, and the limit of the whole process comes first.
+      // Rounded up: Node truncates fractions, and the limit of the whole process comes first.
     }, Math.ceil(this.#deadline - now))
     this.observer.waiting(this.names)
   }

@@ -5,33 +5,33 @@ import type { Time } from '../clock.js'
 import { PASS } from './aggregate.js'
 import type { Holds } from './holds.js'
 
-/** In the order in which the app goes through them. */
+/** In the order in which an app passes through them. */
 export const STATES: readonly State[] = ['starting', 'serving', 'draining', 'closing', 'closed']
 const STARTING: Problem = Object.freeze({ status: 503, title: 'Starting' })
 const SHUTTING_DOWN: Problem = Object.freeze({ status: 503, title: 'Shutting down' })
 
-/** The outcome in one phase of the app: `check` leaves it to the checks, which don't run otherwise. */
+/** The outcome in one phase of the app. `check` means that the checks decide. Otherwise they don't run. */
 type Rule = 'check' | 'pass' | 'fail'
 
-/** How the outcome of a probe depends on more than its checks. */
+/** How the outcome of a probe depends on the state of the app and the event loop. */
 export interface ProbePolicy {
   readonly whileStarting: Rule
   readonly whileDraining: Rule
   readonly whileClosing: Rule
-  /** While the event loop is blocked, for a limited time. */
+  /** Whether it passes while the event loop is blocked, for a limited time. */
   readonly whileBlocked: Exclude<Rule, 'check'>
-  /** Its first pass is permanent, and ends its checks. */
+  /** Whether its first pass is permanent and stops its checks. */
   readonly permanent: boolean
 }
 
 /** Observer for the state of the app. It doesn't throw. */
 export interface LifecycleObserver {
-  /** `lastedMs` is how long the app had been in the state before. */
+  /** `lastedMs` is the duration of the previous state. */
   stateChanged (from: State, to: State, lastedMs: number): void
   /** The app is ready, `bootMs` after the start of the process. */
   served (bootMs: number): void
   drainBegan (delayMs: number, signal?: string): void
-  /** The delay is over, or the app closes, and nothing is held any longer. */
+  /** The delay is over or the app closes, and all holds are released. */
   drainEnded (lastedMs: number): void
 }
 
@@ -44,7 +44,7 @@ export class Lifecycle {
   #endDelay: (() => void) | undefined
   readonly #draining = new AbortController()
 
-  /** @param startedAt when the boot began, by the clock, on which the process started at 0 */
+  /** @param startedAt start of the boot in ms of the clock, which is 0 at the start of the process */
   constructor (
     private readonly time: Time,
     private readonly observer: LifecycleObserver,
@@ -52,7 +52,7 @@ export class Lifecycle {
     private readonly startedAt = 0
   ) {
     this.#since = time.now()
-    // Any number of jobs may listen to it.
+    // No limit: many jobs may listen to it.
     setMaxListeners(0, this.#draining.signal)
   }
 
@@ -60,7 +60,7 @@ export class Lifecycle {
     return this.#state
   }
 
-  /** It has been ready, even if it started to drain before that. */
+  /** Whether it has been ready, even if it started to drain before that. */
   get hasServed (): boolean {
     return this.#bootMs !== null
   }
@@ -75,7 +75,7 @@ export class Lifecycle {
     return this.#draining.signal
   }
 
-  /** It closes, or has closed. */
+  /** Whether it closes or has closed. */
   get closing (): boolean {
     return this.#state === 'closing' || this.#state === 'closed'
   }
@@ -98,7 +98,7 @@ export class Lifecycle {
   drain (delay: number, signal?: string): Promise<void> {
     if (this.#drained === undefined) {
       let resolve!: () => void
-      // There before the observer is called, which may drain in turn.
+      // Set before the observer is called, which may call `drain` too.
       this.#drained = new Promise(_resolve => { resolve = _resolve })
       this.#startDrain(delay, signal, resolve)
     }
@@ -110,7 +110,7 @@ export class Lifecycle {
     this.#endDelay?.()
   }
 
-  /** The app starts to close. The dependencies of its checks may close first. */
+  /** The app starts to close. From now on the dependencies of its checks may be closed. */
   close (): void {
     this.#to('closing')
     this.endDelay()
@@ -122,7 +122,7 @@ export class Lifecycle {
     this.endDelay()
   }
 
-  /** The problem of a probe that holds regardless of its checks, whose dependencies may not be there. */
+  /** The problem of a probe regardless of its checks, whose dependencies may not be available. */
   override ({ whileStarting, whileDraining, whileClosing }: ProbePolicy): Problem | undefined {
     if (this.closing) return apply(whileClosing, SHUTTING_DOWN)
     const draining = this.#state === 'draining' ? apply(whileDraining, SHUTTING_DOWN) : undefined
@@ -147,7 +147,7 @@ export class Lifecycle {
     this.#endDelay = () => { this.time.cancel(timer); end() }
   }
 
-  /** Never back: an app that drains while it boots doesn't serve any more. */
+  /** Never goes back: an app that drains during its boot doesn't become `serving`. */
   #to (state: State): void {
     const from = this.#state
     if (STATES.indexOf(state) <= STATES.indexOf(from)) return

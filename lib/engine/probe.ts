@@ -20,21 +20,21 @@ export function withChecks ({ problem: { status, title }, checks }: ProbeRun): P
 
 /** Observer for the outcome of probes. It doesn't throw. */
 export interface ProbeObserver {
-  /** The outcome changed; `lastedMs` is how long it had been the one before. */
+  /** The outcome changed. `lastedMs` is the duration of the previous one. */
   probeChanged (change: Pick<ProbeChange, 'probe' | 'from' | 'to' | 'lastedMs' | 'title'>): void
 }
 
 /** A probe and its checks, in the order in which they were added. */
 export class Probe {
-  /** Replaced when one is added or removed, so that a run under way keeps those that it started with. */
+  /** Replaced when a check is added or removed, so that a run under way keeps those that it started with. */
   #checks: readonly CheckRunner[] = []
   #state: 'new' | 'started' | 'stopped' = 'new'
   #outcome: ProbeSnapshot['outcome'] = 'unknown'
   #changedAt: number
   #passedPermanently = false
-  /** The last problem. Its bytes are built once for each object. */
+  /** The last problem. Its body is built once per object. */
   #problem = PASS
-  /** Each settles a run that waits for checks, with the last results. */
+  /** Functions that settle a run that waits for checks, with the last results. */
   readonly #waiting = new Set<() => void>()
 
   constructor (
@@ -52,12 +52,12 @@ export class Probe {
     return this.#checks.find(({ plan }) => plan.name === check)
   }
 
-  /** Its first pass is permanent: it is about the boot. */
+  /** Whether its first pass is permanent, since it is about the boot. */
   get permanent (): boolean {
     return this.policy.permanent
   }
 
-  /** It passes while the event loop is blocked. */
+  /** Whether it passes while the event loop is blocked. */
   get survivesBlocks (): boolean {
     return this.policy.whileBlocked === 'pass'
   }
@@ -91,7 +91,7 @@ export class Probe {
     for (const check of this.#checks) check.start()
   }
 
-  /** No check runs any more, nor one that is added later. Runs that wait for checks finish with the last results. */
+  /** Stops all checks, and those that are added later. Runs that wait for checks finish with the last results. */
   stop (): void {
     this.#state = 'stopped'
     this.#stopChecks()
@@ -127,12 +127,12 @@ export class Probe {
     for (const check of this.#checks) check.stop()
   }
 
-  /** The problem that holds regardless of the checks. */
+  /** The problem regardless of the checks, if there is one. */
   #override (): Problem | undefined {
     return this.#passedPermanently ? PASS : this.lifecycle.override(this.policy)
   }
 
-  /** The state of the app may have changed while the checks ran. The present one counts. */
+  /** The state of the app may have changed while the checks ran. The current one counts. */
   #finish (checks: readonly CheckRunner[], results: readonly Result[], excluded?: ReadonlySet<string>): ProbeRun {
     const checked = checks.map(({ plan }, i) => [plan, results[i]!] as const)
     const problem = this.#override() ?? this.#reuse(aggregate(this.name, checked))
@@ -162,7 +162,7 @@ export class Probe {
     this.observer.probeChanged({ probe: this.name, from, to, lastedMs, ...(to === 'fail' && { title }) })
   }
 
-  /** Calls `finish` once all results are there or the app closes; synchronously if they are there already. */
+  /** Calls `finish` once all results are available or the app closes; synchronously if they are available already. */
   #whenAll (
     checks: readonly CheckRunner[], runs: ReadonlyArray<Result | Promise<Result>>, finish: (results: readonly Result[]) => ProbeRun
   ): ProbeRun | Promise<ProbeRun> {

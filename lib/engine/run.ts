@@ -1,12 +1,12 @@
 import type { Result } from './evaluate.js'
 
-/** One run of a check, from the call of its function until what that returned settles, which may be never. */
+/** One run of a check, from the call of its function until the returned promise settles, which may be never. */
 export class Run {
   /** `late`: it timed out, and is still pending. */
   state: 'running' | 'late' | 'settled' = 'running'
-  /** What the check is waiting for, set by the check. */
+  /** Names what the check is waiting for. Set by the check. */
   awaiting: string | undefined
-  /** Data for operators, set by the check, so of any type. Read when the run ends or times out. */
+  /** Data for operators. Set by the check, so it may be of any type. Read when the run ends or times out. */
   data: unknown
   /** The timer of its timeout. A synchronous run has none. */
   timer: unknown
@@ -44,7 +44,7 @@ export class Run {
     return this.#controller.signal
   }
 
-  /** Whether the check has its signal, so that how it settles after its timeout may be a reaction to the abort. */
+  /** Whether the check has read its signal. If so, it may settle after its timeout because of the abort. */
   get signalled (): boolean {
     return this.#controller !== undefined
   }

@@ -1,7 +1,7 @@
 import type { Evaluation } from './evaluate.js'
 import type { CheckPlan } from './transitions.js'
 
-/** Evaluates a check by its last runs: so many in a row must fail before it fails, and pass before it passes again. */
+/** Evaluates a check by its last runs: a number of runs in a row must fail before it fails, or pass before it recovers. */
 export class Thresholds {
   readonly #plan: Pick<CheckPlan, 'failureThreshold' | 'successThreshold'>
   #outcome: Evaluation['outcome'] | 'unknown' = 'unknown'

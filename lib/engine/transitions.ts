@@ -22,7 +22,7 @@ export interface CheckPlan {
 export interface Observer {
   /** A run ended or timed out. */
   finished (plan: CheckPlan, result: Result): void
-  /** The outcome changed; `lastedMs` is how long it had been the one before. */
+  /** The outcome changed. `lastedMs` is the duration of the previous one. */
   changed (plan: CheckPlan, from: Result['outcome'] | 'unknown', result: Result, lastedMs: number): void
   /** For the log: a run failed, and `failureThreshold` tolerates it. */
   tolerated (plan: CheckPlan, result: Result): void
@@ -30,13 +30,13 @@ export interface Observer {
   failing (plan: CheckPlan, result: Result, unlogged: number): void
   /** For the log: it passes again. */
   recovered (plan: CheckPlan, lastedMs: number, unlogged: number): void
-  /** It is still failing, for another cause. At most once a minute. */
+  /** It still fails, with another cause. Reported at most once a minute. */
   causeChanged (plan: CheckPlan, result: Result): void
-  /** It blocked the event loop for longer than its timeout. At most once a minute. */
+  /** It blocked the event loop for longer than its timeout. Reported at most once a minute. */
   overran (plan: CheckPlan, blockedMs: number): void
-  /** So many runs timed out and are pending. Reported once, until a run ends in time. */
+  /** `runs` runs timed out and are still pending. Reported once, until a run ends in time. */
   stuck (plan: CheckPlan, runs: number): void
-  /** Data that it set was dropped, and why. Reported once. */
+  /** Data that it set was dropped. Reported once. */
   dataDropped (plan: CheckPlan, dropped: string): void
 }
 
@@ -44,7 +44,7 @@ const MINUTE = 60_000
 /** How often a flapping check is logged, in ms, after its first failure and its first recovery. */
 const FLAPPING = 10_000
 
-/** A failure or a recovery, to be logged; `lastedMs` is how long it had been failing. */
+/** A failure or a recovery to be logged. `lastedMs` is how long it had been failing. */
 interface Flip { readonly result: Result, readonly lastedMs: number }
 
 /** Reports the changes of a check to its observer, and limits how often a flapping check is logged. */
@@ -61,7 +61,7 @@ export class Transitions {
   #dataDropped = false
   /** When the next flip may be logged. */
   #logFrom = -Infinity
-  /** The last flip, while it waits for that, and how many before it were not logged. */
+  /** The last flip, until then, and the number of flips before it that were not logged. */
   #waiting: Flip | undefined
   #unlogged = 0
   #timer: unknown
@@ -108,7 +108,7 @@ export class Transitions {
     this.#observer?.dataDropped(this.#plan, dropped)
   }
 
-  /** Reports nothing from now on. */
+  /** Stops reporting. */
   stop (): void {
     this.#observer = undefined
     this.#time.cancel(this.#timer)

@@ -4,14 +4,14 @@ import type { Probe } from '../engine/probe.js'
 import type { Events } from '../telemetry/events.js'
 import type { Time } from '../clock.js'
 
-/** In ms, the shortest `timeoutSeconds` of the kubelet: a prober that is answered within it has no reason to hang up. */
+/** The shortest `timeoutSeconds` of the kubelet, in ms: a prober that gets a response within it has no reason to hang up. */
 const SHORTEST_TIMEOUT = 1000
 
-/** Reports probers that hang up before they are answered, usually because their timeout is below that of a check. */
+/** Reports probers that hang up before the response, usually because their timeout is below that of a check. */
 export class Aborts {
   /**
-   * By probe, the longest that a prober has waited in vain since the outage began. An answer that takes as long doesn't
-   * end the outage: a load balancer with a longer timeout may get each of its answers, and the kubelet none.
+   * By probe, the longest wait of a prober that hung up during the outage. A response that takes as long doesn't end the
+   * outage: a load balancer with a longer timeout may get all its responses, and the kubelet none.
    */
   readonly #outages = new Map<Probe, number>()
 
@@ -41,13 +41,13 @@ export class Aborts {
     }
   }
 
-  /** A prober is answered, which may end an outage. */
+  /** A prober got its response, which may end an outage. */
   answered (probe: Probe, afterMs = 0): void {
     if (afterMs < (this.#outages.get(probe) ?? 0)) this.#outages.delete(probe)
   }
 
   #aborted (probe: Probe, waitedMs: number): void {
-    // From the drain on clients may leave, and connections are closed.
+    // During a drain clients may disconnect, and connections are closed.
     if (!['starting', 'serving'].includes(this.lifecycle.state)) return
     const longest = this.#outages.get(probe)
     this.#outages.set(probe, Math.max(waitedMs, longest ?? SHORTEST_TIMEOUT))

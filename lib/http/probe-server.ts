@@ -9,38 +9,38 @@ import type { HealthzLog } from '../telemetry/log.js'
 import { routes, type RoutesOptions, send } from './routes.js'
 
 /**
- * For how long nothing may come and go on a connection, in ms; twice as long while an answer isn't read. Not 5 s, a
- * usual period: a request may cross the close.
+ * Idle timeout of a connection, in ms; twice as long while a response isn't read. Not 5 s, which is a common
+ * `periodSeconds`: a request might cross the close.
  */
 const IDLE_TIMEOUT = 3000
 
 /**
- * Limits of a connection to the separate port, in ms. A prober sends its request at once, so they are short; none of
- * them runs while a check does.
+ * Limits of a connection to the separate port, in ms. They are short, since a prober sends its request immediately. None
+ * applies while a check runs.
  */
 const LIMITS = {
-  /** For the head of a request, the first one counted from the connection on. */
+  /** For the head of a request; for the first one, from the start of the connection. */
   headersTimeout: 5000,
-  /** For all of a request. */
+  /** For a whole request. */
   requestTimeout: 5000,
-  /** Between an answer and the next request. */
+  /** Between a response and the next request. */
   keepAliveTimeout: IDLE_TIMEOUT,
-  /** How often the first two are looked at. */
+  /** How often the first two are checked. */
   connectionsCheckingInterval: 1000
 } as const
 
-/** Where connections come from. */
+/** The source of connections. */
 export interface Listening {
   readonly address: AddressInfo
-  /** Accept no more of them. */
+  /** Stops accepting connections. */
   close (): void
   /** The app has left the state `starting`. */
   started? (): void
 }
 
 /**
- * Makes a server listen in another way than by itself, if it can.
- * @param observer returns that of the app that owns the port at the time
+ * Makes another thread accept the connections of a server, if possible.
+ * @param observer returns the observer of the app that currently owns the port
  */
 export type Bind = (server: Server, observer: () => ThreadObserver) => Promise<Listening | undefined>
 
@@ -50,7 +50,7 @@ export type Bind = (server: Server, observer: () => ThreadObserver) => Promise<L
  */
 class Port {
   readonly server = createServer(LIMITS, (request, response) => {
-    // With a listener Node leaves the connection alone: if nothing is left to be read, it waits for a check.
+    // With a listener Node doesn't destroy the connection: if there is nothing left to read, it waits for a check.
     response.on('timeout', (socket: Socket) => { if (socket.writableLength > 0) socket.destroy() })
     if (!refused.has(request.socket)) this.owner!.handle(request, response)
   })
@@ -59,7 +59,7 @@ class Port {
   owner: ProbeServer | undefined
   listening: Listening | undefined
 
-  /** Ready to follow: takes over when its app listens or the owner closes. */
+  /** The successor, which takes over when its app listens or the owner closes. */
   next: ProbeServer | undefined
 
   constructor () {
@@ -68,7 +68,7 @@ class Port {
   }
 }
 
-/** Ports by the app's server, which a restarted app shares with its predecessor, then by address. */
+/** Ports, first by the app's server, which a restarted app shares with its predecessor, then by address. */
 const ports = new WeakMap<object, Map<string, Port>>()
 
 /**
@@ -77,7 +77,7 @@ const ports = new WeakMap<object, Map<string, Port>>()
  */
 export class ProbeServer {
   readonly address: AddressInfo
-  /** Routes that were added, by path. */
+  /** Added routes by path. */
   readonly #added = new Map<string, RequestListener>()
 
   private constructor (
@@ -99,10 +99,10 @@ export class ProbeServer {
     const key = `${listen.port} ${listen.host ?? ''}`
     const known = ports.get(app.server) ?? new Map<string, Port>()
     ports.set(app.server, known)
-    // Two scopes of one app have one server as well, but no port in common.
+    // Two scopes of one app share a server too, but no port.
     const taken = (app as { restarted?: boolean }).restarted === true ? known.get(key) : undefined
     const port = taken ?? new Port()
-    // Constraints are about the app's hosts.
+    // Constraints concern the app's hosts.
     const { handle, own } = await serve(app, port, own => {
       own.register(routes, { ...options, routeOptions: { ...options.routeOptions, constraints: undefined } })
     })
@@ -128,7 +128,7 @@ export class ProbeServer {
     else added(request, response)
   }
 
-  /** Serves routes at these paths as well. All others are none of them. */
+  /** Serves routes at these paths as well. */
   async add (paths: readonly string[], plugin: FastifyPluginAsync): Promise<void> {
     const { handle, own } = await serve(this.app, this.port, own => { own.register(plugin) })
     this.instances.push(own)
@@ -165,7 +165,7 @@ export class ProbeServer {
 
 /** Creates another Fastify instance with routes, behind the server of the port. */
 async function serve (app: FastifyInstance, { server }: Port, register: (own: FastifyInstance) => void) {
-  // Loaded already by the app; required here only, since it isn't a dependency.
+  // The app has loaded it already. It is only required here, since it isn't a dependency.
   const { fastify: Fastify, LogController } = require('fastify') as typeof import('fastify')
   let requests = 0
   let handle!: RequestListener
@@ -188,26 +188,26 @@ async function serve (app: FastifyInstance, { server }: Port, register: (own: Fa
 }
 
 /**
- * Connections that end because a request had a body. Requests that follow on them are ignored: Node sends no response to
- * the next ones, and throws an uncaught error when it has sent one to a later one (an assertion in `resOnFinish`).
+ * Connections that are closed because a request had a body. Later requests on them are ignored: Node sends no response to
+ * the next ones, and a response to a later one causes an uncaught exception (an assertion in `resOnFinish`).
  */
 const refused = new WeakSet<Socket>()
 
-/** Refuses a request with a body: no prober sends one. */
+/** Rejects requests with a body, which no prober sends. */
 function refuseBody ({ headers, raw }: FastifyRequest, reply: FastifyReply, done: () => void): void {
   if (headers['transfer-encoding'] === undefined && !(Number(headers['content-length']) > 0)) return done()
   refused.add(raw.socket)
   send(reply.header('connection', 'close'), { status: 413, title: 'Content Too Large' })
 }
 
-/** Not Fastify's `listen`: without a host Node listens on all addresses, IPv6 included where available. */
+/** Not Fastify's `listen`: without a host, Node listens on all addresses, including IPv6 where available. */
 async function listenItself (server: Server, { port, host }: ListenSettings): Promise<Listening> {
   server.listen({ port, host }).unref()
   await once(server, 'listening')
   return { address: server.address() as AddressInfo, close: () => { server.close() } }
 }
 
-/** What Fastify has for options of the router that aren't given, in versions that take them beside the others. */
+/** Fastify's defaults for router options, in versions that also accept them at the top level. */
 const ROUTER_DEFAULTS: Readonly<Record<string, unknown>> = {
   allowUnsafeRegex: false,
   caseSensitive: true,
@@ -217,11 +217,11 @@ const ROUTER_DEFAULTS: Readonly<Record<string, unknown>> = {
   useSemicolonDelimiter: false
 }
 
-/** The app's options of the router. To give one beside the others is deprecated, so it isn't done without need. */
+/** The app's router options. Passing one at the top level is deprecated, so only those that aren't defaults are passed. */
 export function routerOptions (config: FastifyInstance['initialConfig']): object {
   const { routerOptions, ...others } = config as { routerOptions?: object } & Record<string, unknown>
   if (routerOptions !== undefined) {
-    // The routes of the separate port have none, and Fastify changes the strategies, which are frozen by now.
+    // The routes of the separate port have no constraints. Fastify would modify the strategies, which are frozen by now.
     const { constraints, ...rest } = routerOptions as { constraints?: object }
     return { routerOptions: rest }
   }
@@ -230,7 +230,7 @@ export function routerOptions (config: FastifyInstance['initialConfig']): object
     .map(([name]) => [name, others[name]]))
 }
 
-/** How the app logs its requests. The older versions of Fastify 5 have no `LogController`, and take its options themselves. */
+/** The app's options for request logging. Older versions of Fastify 5 have no `LogController`, and take its options directly. */
 export function logOptions (
   { requestIdLogLabel, disableRequestLogging }: FastifyInstance['initialConfig'], LogController?: typeof import('fastify').LogController
 ) {

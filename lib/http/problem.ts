@@ -4,7 +4,7 @@ import { MAX_BODY_BYTES, truncate } from '../truncate.js'
 
 export const CONTENT_TYPE = 'application/problem+json'
 
-/** The headers of every answer. `Content-Length` is Fastify's, so that a hook may still rewrite the payload. */
+/** The headers of every response. Fastify sets `Content-Length`, so a hook can still rewrite the payload. */
 export const HEADERS = Object.freeze({
   'content-type': CONTENT_TYPE,
   'cache-control': 'no-store',
@@ -13,7 +13,7 @@ export const HEADERS = Object.freeze({
 
 const METHOD_HEADERS = Object.freeze({ ...HEADERS, allow: 'GET, HEAD' })
 
-/** The headers of one answer. */
+/** The headers of one response. */
 export function headersOf ({ status }: Problem): Readonly<Record<string, string>> {
   return status === 405 ? METHOD_HEADERS : HEADERS
 }
@@ -23,15 +23,15 @@ interface Rendered {
   readonly body: string
 }
 
-/** A long title takes its time, so the bytes of a problem are made once, however many requests it answers. */
+/** Bodies by problem. Each is built once, since truncating a long title is slow. */
 const rendered = new WeakMap<Problem, Rendered>([[PASS, { title: PASS.title, body: JSON.stringify(PASS) }]])
 
-/** The title of an answer, cut if the body would get longer than a prober reads. */
+/** The title of a response, truncated if the body would exceed what a prober reads. */
 export function titleOf (problem: Problem): string {
   return render(problem).title
 }
 
-/** The bytes of an answer. */
+/** The body of a response. */
 export function body (problem: Problem): string {
   return render(problem).body
 }
@@ -48,7 +48,7 @@ function render (problem: Problem): Rendered {
   return known
 }
 
-/** An operator's body may be longer, but not as long as a check's message may be. */
+/** The body for operators may be longer, but messages of checks are still truncated. */
 function shortened (checks: NonNullable<Problem['checks']>): NonNullable<Problem['checks']> {
   return Object.fromEntries(Object.entries(checks).map(([name, check]) => [
     name, check.title === undefined ? check : { ...check, title: truncate(check.title, MAX_BODY_BYTES) }

@@ -3,7 +3,7 @@ import type { FastifyBaseLogger, RouteOptions } from 'fastify'
 type Level = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace'
 type Write = (...line: unknown[]) => void
 type Logger = Record<Level, Write> & Pick<FastifyBaseLogger, 'child'>
-/** A logger may have more than Fastify needs; pino's have levels. */
+/** A logger may have more members than Fastify needs; pino's have levels. */
 type CustomLogger = { levels?: { values?: Record<string, number> } } & Record<PropertyKey, unknown>
 
 /** The route options of a probe under `noLog`. The app's own `childLoggerFactory` makes the logger that writes. */
@@ -69,7 +69,7 @@ export class QuietLogger {
   }
 }
 
-/** Whether Fastify logs a response that didn't come from our routes, such as the 503 of an app that is closing. */
+/** Whether Fastify logs a response that isn't from the plugin's routes, such as the 503 of an app that is closing. */
 function isFailure (object: unknown): boolean {
   return ((object as { res?: { statusCode?: number } } | undefined)?.res?.statusCode ?? 0) >= 400
 }

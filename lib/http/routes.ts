@@ -14,7 +14,7 @@ import { MAX_MS } from '../clock.js'
 
 export interface RoutesOptions {
   readonly probes: readonly Probe[]
-  /** Prefix of the plugin's paths; unknown paths below it are answered with a problem. `''`: no prefix, none is. */
+  /** Prefix of the plugin's paths. Requests for unknown paths below it get a problem. `''`: no prefix, and no such responses. */
   readonly root: string
   readonly noLog: boolean
   readonly verbose: VerboseAccess
@@ -24,7 +24,7 @@ export interface RoutesOptions {
   readonly routeOptions: Readonly<ProbeRouteOptions>
 }
 
-/** The problem with which a request was answered: set by `send`, for the `onSend` hook and the error handler. */
+/** The problem sent in response to a request. Set by `send`, for the `onSend` hook and the error handler. */
 const kProblem = Symbol('fastify-healthz.problem')
 type ProbeRequest = FastifyRequest & { [kProblem]?: Problem }
 
@@ -67,7 +67,7 @@ export async function routes (fastify: FastifyInstance, options: RoutesOptions):
           send(reply, outcome.problem)
           return
         }
-        // Details are for operators, and their interrupted `curl` is no outage.
+        // Not for details: an operator's interrupted `curl` is no outage.
         const answered = query === undefined ? aborts.watch(probe, reply.raw) : undefined
         outcome.then(({ problem }) => {
           answered?.()
@@ -76,7 +76,7 @@ export async function routes (fastify: FastifyInstance, options: RoutesOptions):
       }
     })
     fastify.route({ ...route, method: others, schema: HIDDEN, onRequest: refuseMethod, handler: refuseMethod })
-    // Registered whatever `details` is, so that nobody can tell.
+    // Always registered, so that clients can't detect the value of `details`.
     if (root !== '') {
       fastify.route({
         ...route,
@@ -131,7 +131,7 @@ const ANSWERS = {
   // Hooks of a route run after those of the app.
   onSend (request: ProbeRequest, reply, payload, done) {
     const problem = request[kProblem]
-    // A hook of the app found that the client has this response already: to a prober that would be a pass.
+    // A hook of the app responded with 304, which a prober would take for a pass.
     if (problem !== undefined && reply.statusCode === 304) {
       reply.code(problem.status)
       payload = body(problem)
@@ -152,9 +152,9 @@ function probeRoute (fastify: FastifyInstance, { name, path }: Probe, { noLog, r
     constraints: { ...constraints },
     config: {
       ...CONFIG_OPT_OUTS,
-      // Our response schemas are JSON Schema, which the app's `transform` for @fastify/swagger may not take.
+      // The response schemas are JSON Schema, which the app's `transform` for @fastify/swagger may not accept.
       ...(schema?.response === undefined && { swaggerTransform: false }),
-      // Neither Fastify nor the plugin reads it: it is for a `LogController` of the app.
+      // Not read by Fastify or the plugin: it is for a `LogController` of the app.
       disableRequestLogging: noLog,
       ...config,
       healthz: { probe: name }
@@ -175,8 +175,8 @@ function logUnlessPass ({ log }: FastifyRequest, problem: Problem | undefined): 
 }
 
 /**
- * Answers when a hook of the app threw: the app's error handler might respond with any status, 200 included. It is a
- * failure, for which the checks may have given a better reason. Sent past the app's hooks, one of which has just failed.
+ * Responds when a hook of the app threw: the app's error handler might respond with any status, even 200. The probe fails,
+ * with the reason from the checks if they have one. The response bypasses the app's hooks, one of which has just failed.
  */
 function errorHandler (error: unknown, request: ProbeRequest, reply: FastifyReply): void {
   const sent = request[kProblem]
@@ -193,19 +193,19 @@ function errorHandler (error: unknown, request: ProbeRequest, reply: FastifyRepl
   reply.raw.writeHead(problem.status, { ...headersOf(problem), 'content-length': bytes.length }).end(bytes)
 }
 
-/** The status that Fastify would give an error, with its standard title: the message may not be public. */
+/** The status that Fastify would respond with to an error, and its standard title, since the message may not be public. */
 function failureOf (error: unknown, { statusCode: given }: FastifyReply): Problem {
   const { statusCode, status } = Object(error) as { statusCode?: unknown, status?: unknown }
   const code = [given, statusCode, status].find(code => Number(code) >= 400 && STATUS_CODES[String(code)] !== undefined) ?? 500
   return { status: Number(code), title: STATUS_CODES[String(code)]! }
 }
 
-/** Answers in `onRequest`, before Fastify can refuse the request's body. It is the handler too, as a route needs one. */
+/** Responds in `onRequest`, before Fastify can reject the request's body. Also the handler, since a route needs one. */
 function refuseMethod (_request: FastifyRequest, reply: FastifyReply): void {
   send(reply, { status: 405, title: 'Method Not Allowed' })
 }
 
-/** Answers in `onRequest`. `{prefix}/` matches too and is the app's: the handler passes it on. */
+/** Responds in `onRequest`. `{prefix}/` matches too but belongs to the app, so the handler passes it on. */
 function refusePath (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
   const name = wildcard(request)
   if (name === '') return done()

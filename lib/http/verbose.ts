@@ -7,7 +7,7 @@ import type { HealthzLog } from '../telemetry/log.js'
 import { type ProbeRun, type Probe, withChecks } from '../engine/probe.js'
 import type { Time } from '../clock.js'
 
-/** How many are shown. */
+/** Maximum number shown. */
 const MAX_HOLDS = 100
 
 /** The query of a request for details: `?verbose` or `?exclude=`. Any other query is ignored. */
@@ -19,7 +19,7 @@ export function detailsQuery (url: string): URLSearchParams | undefined {
 
 /**
  * Runs probes with the queries `?verbose` and `?exclude=`, and single checks, for clients that the option `details`
- * authorizes. To all others it is as if none of this existed.
+ * authorizes. For all other clients none of this exists.
  */
 export class VerboseAccess {
   /** @param timeout of the option's function, in ms */
@@ -49,7 +49,7 @@ export class VerboseAccess {
     return { ...outcome, problem: withChecks(outcome) }
   }
 
-  /** The outcome with its checks and what is known of the app. */
+  /** The outcome with its checks and the state of the app. */
   #describe (probe: Probe, outcome: ProbeRun): Problem {
     const { bootMs } = this.lifecycle
     const holds = this.holds.list.slice(0, MAX_HOLDS)

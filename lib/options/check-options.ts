@@ -4,7 +4,7 @@ import { expectBoolean, expectCount, expectMs, expectRecord, refuse, refuseUnkno
 import type { CheckPlan } from '../engine/transitions.js'
 import { UNNAMED } from '../engine/aggregate.js'
 
-/** The options of a check with every default filled in, which are the plan of its runs. */
+/** The options of a check with defaults applied, which are the plan of its runs. */
 export interface CheckSettings extends CheckPlan {
   /** Its path in the options, for errors: `ready.database`. */
   readonly option: string
@@ -52,9 +52,9 @@ function readCheck (option: string, probe: string, name: string, given: unknown,
   const { check, timeout = defaultTimeout, critical = true, maxAge, interval, retryInterval, failureThreshold, successThreshold } = options
   if (!isCheck(check)) refuse(`${option}.check`, CHECK, check)
   if (isGeneratorFunction(check)) refuse(isCheck(given) ? option : `${option}.check`, NO_GENERATOR, check)
-  if (maxAge !== undefined && interval !== undefined) refuse(`${option}.maxAge`, 'left out beside `interval`', maxAge)
+  if (maxAge !== undefined && interval !== undefined) refuse(`${option}.maxAge`, 'omitted with `interval`', maxAge)
   if (retryInterval !== undefined && interval === undefined) {
-    refuse(`${option}.retryInterval`, 'left out without `interval`', retryInterval)
+    refuse(`${option}.retryInterval`, 'omitted without `interval`', retryInterval)
   }
   return {
     probe,

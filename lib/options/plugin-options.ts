@@ -8,7 +8,7 @@ import { CLOSE_MS, defaultDelay } from '../defaults.js'
 import { expectBoolean, expectMs, expectRecord, refuse, refuseUnknown } from '../validate.js'
 import { readRouteOptions } from './route-options.js'
 
-/** The options with every default filled in. */
+/** The options with defaults applied. */
 export interface Settings {
   /** Path prefix of the routes, without a trailing slash; `''` for none. */
   readonly prefix: string
@@ -25,7 +25,7 @@ export interface Settings {
   readonly shutdown: ShutdownSettings | undefined
   /** Default delay of a drain, in ms. */
   readonly drainDelay: number
-  /** Limit for what is held after a drain, in ms. */
+  /** Time limit for holds after a drain, in ms. */
   readonly closeTimeout: number
   readonly listen: ListenSettings | undefined
   readonly logger: HealthzLogger | undefined
@@ -72,7 +72,7 @@ const SIGNALS: readonly ShutdownSignal[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQ
 const PATH = /^\/[^:*?#%]*$/
 const PATH_IN_WORDS = 'without `:`, `*`, `?`, `#` and `%`'
 
-/** Continues the message about an option that may be the app's. */
+/** Hint for the error about an option that may be meant for the app. */
 const AUTOLOADED = '; @fastify/autoload passes the options of the app to every plugin file, ' +
   'so export `fp(async app => { await app.register(healthz, { … }) })` instead'
 
@@ -88,12 +88,12 @@ export function readOptions (given: HealthzOptions, scope = { pluginName: '', pr
   refuseUnknown('', options, [...OPTIONS, ...REGISTER_OPTIONS], OPTIONS, hint)
   const { timeout = 800, details = false, noLog = false, routeOptions = {} } = options
   const listen = options.listen === undefined ? undefined : readListen(options.listen)
-  // What receives no requests has no endpoint whose removal must propagate.
+  // An app that receives no requests has no endpoint whose removal must propagate.
   const drainDelay = listen?.serving === 'onReady' ? 0 : defaultDelay()
   const shutdown = readShutdown(options.shutdown, drainDelay)
   const prefix = readPrefix(options.prefix)
   // The routes would have it twice.
-  if (hint !== '' && prefix !== '' && prefix === scope.prefix) refuse('prefix', 'another than that of the scope', prefix, hint)
+  if (hint !== '' && prefix !== '' && prefix === scope.prefix) refuse('prefix', 'different from the prefix of the scope', prefix, hint)
   if (typeof details !== 'boolean' && typeof details !== 'function') refuse('details', 'a boolean or a function', details)
   return {
     prefix,

@@ -4,8 +4,8 @@ import { expectRecord, refuse, refuseUnknown } from '../validate.js'
 const ROUTE_OPTIONS = ['schema', 'constraints', 'config', 'logLevel']
 
 /**
- * Validates the shape of `routeOptions`. Their content is validated by Fastify when the routes are added: its errors
- * are passed on unchanged.
+ * Validates the shape of `routeOptions`. Fastify validates the values when the routes are added. Its errors are passed on
+ * unchanged.
  * @throws HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 export function readRouteOptions (given: unknown): ProbeRouteOptions {

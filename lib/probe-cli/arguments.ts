@@ -12,7 +12,7 @@ export interface Target {
 /** The arguments of the command, parsed. */
 export interface Plan {
   readonly target: Target
-  /** Of each attempt, in ms. */
+  /** Timeout of each attempt, in ms. */
   readonly timeout: number
   /** How long after the first attempt another may start, in ms. 0 means a single attempt. */
   readonly wait: number
@@ -64,7 +64,7 @@ export const OPTIONS = {
   version: { type: 'boolean' }
 } as const
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 }
-/** One day, in ms. A timer of more than 24 days would fire at once. */
+/** One day, in ms. A timer of more than 24 days would fire immediately. */
 const MAX_TIME = 86_400_000
 
 /**

@@ -25,12 +25,12 @@ export interface Result {
   readonly durationMs: number
 }
 
-/** What an attempt is waiting for. */
+/** The step that an attempt is waiting for. */
 type Phase = 'connection' | 'TLS handshake' | 'response' | 'response body'
 
-/** The kubelet reads no more of a body. */
+/** Maximum size of a body that the kubelet reads. */
 const MAX_BODY = 10 * 1024
-/** Go's `net/http` reads no more of the body of a redirect that it follows. */
+/** Maximum size of the body of a redirect that Go's `net/http` reads before it follows it. */
 const MAX_REDIRECT_BODY = 2 * 1024
 /** Go accepts 10 MiB of headers. Parsing as much in Node.js would take 450 MB and three times the timeout. */
 const MAX_HEADERS = 1024 * 1024

@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net'
 
-/** In ms, how recently a connection must have been opened to count. */
+/** Connections that were opened within this time count, in ms. */
 const WINDOW = 1000
 
 /**
- * Counts the connections that were opened in the last second of a drain. Traffic that still arrives then will be refused
- * in the next moment, so the removal of the endpoint has not propagated.
+ * Counts the connections that were opened in the last second of a drain. If traffic still arrives then, endpoint removal has
+ * not propagated, and the next connections will be refused.
  */
 export class Arrivals {
   #recent: Array<{ readonly socket: Socket, readonly at: number }> = []
@@ -19,13 +19,13 @@ export class Arrivals {
     this.#recent.push({ socket, at: now })
   }
 
-  /** A connection is a prober's, which doesn't follow the endpoint. */
+  /** The connection is from a prober, which doesn't follow the endpoint. */
   ignore ({ remoteAddress, remotePort }: Socket): void {
-    // Not by identity: over TLS and HTTP/2 a request has another object than the server's `connection` event.
+    // Not by identity: over TLS and HTTP/2 a request's socket isn't that of the server's `connection` event.
     this.#recent = this.#recent.filter(({ socket }) => socket.remotePort !== remotePort || socket.remoteAddress !== remoteAddress)
   }
 
-  /** How many there were. A connection without a byte is no traffic, such as a load balancer's TCP check. */
+  /** The number of connections. One without a byte, such as a load balancer's TCP check, is not traffic. */
   get count (): number {
     const since = this.now() - WINDOW
     return this.#recent.filter(({ socket, at }) => at > since && socket.bytesRead > 0).length

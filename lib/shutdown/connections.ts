@@ -10,7 +10,7 @@ import { systemTime } from '../clock.js'
 
 const REQUEST_START = 'http.server.request.start'
 
-/** A connection without a request is destroyed after one to two times this, once its server closes, in ms. */
+/** Once its server closes, a connection without a request is destroyed after one to two times this, in ms. */
 const SILENCE = 500
 
 type RequestListener = (request: IncomingMessage, response: ServerResponse) => void
@@ -19,9 +19,9 @@ type RequestListener = (request: IncomingMessage, response: ServerResponse) => v
 interface Exchanges {
   /** In the order in which they are sent. */
   readonly responses: ServerResponse[]
-  /** Listener for the end of each response. One per connection, since each request of the app pays for it. */
+  /** Listener for the end of each response. One per connection, since it is a cost of each request of the app. */
   readonly oneEnded: () => void
-  /** A response was sent with `Connection: close`: no other can follow. */
+  /** A response was sent with `Connection: close`, so it is the last one. */
   ended: boolean
 }
 
@@ -37,7 +37,7 @@ export class Connections {
   readonly #sockets = new Set<Socket>()
   readonly #sessions = new Set<ServerHttp2Session>()
   readonly #exchanges = new Map<Socket, Exchanges>()
-  /** The app's server, and the second one for `localhost` once it is known. */
+  /** The app's server, and its second one for `localhost` once that is known. */
   readonly #servers = new Set<Server>()
   /** The request listeners of each server while they are replaced. */
   readonly #replaced = new Map<Server, { own: RequestListener, theirs: Function[] }>()
@@ -46,7 +46,7 @@ export class Connections {
   #closing = false
   #sweep: NodeJS.Timeout | undefined
 
-  /** The instance of the app, shared by its scopes. */
+  /** The instance for the app, shared by its scopes. */
   static of (app: FastifyInstance): Connections {
     // One object for each app, whereas a server may outlive its app (`@fastify/restartable`).
     const key = app.initialConfig
@@ -89,12 +89,12 @@ export class Connections {
     this.#arrivals?.ignore(request.socket)
   }
 
-  /** How many connections were opened in the last second of the drain, which has begun, apart from those of probers. */
+  /** The number of connections opened in the last second of the current drain, except those of probers. */
   get arrived (): number {
     return this.#arrivals!.count
   }
 
-  /** The server closes: a connection also ends after a response that was sent with `keep-alive`. */
+  /** The server closes: connections are also closed after responses that were sent with `keep-alive`. */
   endAll (): void {
     this.endAfterAnswer()
     this.#closing = true
@@ -141,12 +141,12 @@ export class Connections {
     this.listening()
   }
 
-  /** @returns nothing over HTTP/2, where GOAWAY leaves open streams alone and no response ends a connection */
+  /** @returns `undefined` over HTTP/2, where GOAWAY keeps open streams and no response closes a connection */
   #add (request: IncomingMessage, response: ServerResponse): Exchanges | undefined {
     if (request.httpVersionMajor > 1) return
     const { socket } = request
     const exchanges = this.#exchanges.get(socket) ?? this.#open(socket)
-    // It comes a second time where another listener calls those before it, as Socket.IO's does.
+    // A request is emitted twice if another listener calls those before it, as Socket.IO's does.
     if (exchanges.ended || exchanges.responses.includes(response)) return exchanges
     exchanges.responses.push(response)
     response.on('close', exchanges.oneEnded)
@@ -197,7 +197,7 @@ export class Connections {
   /**
    * When a server closes, Node closes the connections that are idle after a request, and stops enforcing the timeouts of
    * handshakes and request heads. A connection without a request, such as a browser's preconnect or a load balancer's TCP
-   * check, would hold the close for as long as its client likes.
+   * check, would delay the close until its client disconnects.
    */
   #endSilent (): void {
     const { server } = this.app
@@ -211,7 +211,7 @@ export class Connections {
       const wasIdle = idle
       idle = this.#idle
       if (idle && wasIdle) this.#destroyAll()
-      // Not a byte was received: no TLS handshake, no HTTP/2 preface, no request.
+      // No byte was received: no TLS handshake, no HTTP/2 preface, no request.
       for (const socket of silent) if (socket.bytesRead === 0) socket.destroy()
       silent = [...this.#sockets].filter(({ bytesRead }) => bytesRead === 0)
     }, SILENCE).unref()

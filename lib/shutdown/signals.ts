@@ -8,7 +8,7 @@ import { HealthzLog } from '../telemetry/log.js'
 import type { ShutdownSettings } from '../options/plugin-options.js'
 import { MAX_MS } from '../clock.js'
 
-/** How long a repeated signal counts as the same request to exit, in ms. */
+/** A signal that is repeated within this time counts as the same request to exit, in ms. */
 const REPEAT_MS = 250
 
 /** Why the process exits. */
@@ -18,14 +18,14 @@ type ErrorOrigin = 'uncaught exception' | 'unhandled rejection'
 /** An app that closes before the process exits. */
 interface Member {
   readonly signals: readonly ShutdownSignal[]
-  /** For a line about the process; `undefined` if it doesn't log. */
+  /** Logs lines about the process; `undefined` if the app doesn't log. */
   readonly logger: HealthzLogger | undefined
-  /** The names of what keeps it from closing. */
+  /** The names of its active holds. */
   readonly holds: readonly string[]
   readonly drainSignal: AbortSignal
-  /** Limit until it has closed, in ms. `signal` is undefined for an error. */
+  /** Time limit for closing, in ms. `signal` is undefined for an error. */
   limit (signal: ShutdownSignal | undefined): number
-  /** Drains and closes it. Never rejects: resolves to whether it closed without an error, and what it held was released. */
+  /** Drains and closes it. Never rejects: resolves to whether it closed without an error and all holds were released. */
   end (signal: ShutdownSignal | undefined): Promise<boolean>
 }
 
@@ -64,7 +64,7 @@ class ProcessShutdown {
 
   readonly #onException = (error: unknown): void => this.#onError(error, 'uncaught exception')
   readonly #onRejection = (error: unknown): void => {
-    // What waits for the next job ends by this signal, and often nobody catches that.
+    // An iterator that waits for the next job rejects when `drainSignal` aborts, and often nothing catches that.
     if (!this.#isAbort(error)) this.#onError(error, 'unhandled rejection')
   }
 
@@ -86,7 +86,7 @@ class ProcessShutdown {
     }
   }
 
-  /** Whether it is the reason of an app's `drainSignal`, as it is or as the cause of another error. */
+  /** Whether it is the reason of an app's `drainSignal`, or an error with that as its cause. */
   #isAbort (error: unknown): boolean {
     const reasons = [...this.#members, ...this.#closing ?? []].map(({ drainSignal }) => drainSignal.aborted && drainSignal.reason)
     return reasons.includes(error) || (error instanceof Error && reasons.includes(error.cause))
@@ -147,10 +147,10 @@ export function closeOnSignal (app: FastifyInstance, settings: ShutdownSettings,
     limit: signal => delayOn(signal) + timeout,
     async end (signal) {
       if (!lifecycle.closing) await drain(lifecycle, lifecycle.hasServed ? delayOn(signal) : 0, signal)
-      // Also where a drain was over before, or the app closes already.
+      // Even if a drain was over before, or the app is closing already.
       await holds.released()
       const closed = await succeeds(() => close?.(signal), log)
-      // Also where `close` failed.
+      // Even if `close` failed.
       return await succeeds(() => app.close(), log) && closed && !holds.abandoned
     }
   })
@@ -175,7 +175,7 @@ async function drain (lifecycle: Lifecycle, delay: number, signal: string | unde
   await drained
 }
 
-/** Logs what prevents `shutdown` from working, once the app is ready. */
+/** Warns of causes that prevent `shutdown` from working, once the app is ready. */
 export function warnOfSignals (signals: readonly ShutdownSignal[], log: HealthzLog): void {
   if (!isMainThread) return log.noSignals()
   for (const signal of signals) if (process.listenerCount(signal) > 1) log.signalShared(signal)

@@ -17,11 +17,11 @@ type Listener = (change: HealthzChange) => unknown
 
 /** Observer for the thread of the separate port. It doesn't throw. */
 export interface ThreadObserver {
-  /** The event loop turns again after it was blocked. */
+  /** The event loop has recovered from a block. */
   loopBlocked (blockedMs: number, stack: string | undefined): void
   /** The thread has ended. The server listens itself, unless that failed as well. */
   threadDied (error: unknown, listenError?: Error): void
-  /** There is no thread to be had. The server listens itself. */
+  /** The thread can't be started. The server listens itself. */
   threadUnavailable (error: unknown): void
 }
 
@@ -43,7 +43,7 @@ export class Events implements Observer, ProbeObserver, ThreadObserver {
     if (runs.hasSubscribers) runs.publish(this.reportOf(plan, result))
   }
 
-  /** The message about a run. */
+  /** The message for a run. */
   reportOf ({ probe, name, critical }: CheckPlan, result: Result): CheckRun {
     return {
       app: this.app,
@@ -86,7 +86,7 @@ export class Events implements Observer, ProbeObserver, ThreadObserver {
     this.#emit({ kind: 'state', from, to, at: this.time.date(), lastedMs })
   }
 
-  /** @param first whether it is the first one of an outage, which is logged */
+  /** @param first whether it is the first one of an outage. Only that one is logged */
   probeAborted (abort: Omit<ProbeAbort, 'app'>, first: boolean): void {
     if (first) this.log.probeAborted(abort)
     if (aborts.hasSubscribers) aborts.publish({ app: this.app, ...abort })

@@ -23,7 +23,7 @@ export class HealthzLog {
   }
 
   /**
-   * `warn`, or `error` if the check failed unexpectedly. What it threw is logged as `err`.
+   * `warn`, or `error` if the check failed unexpectedly. The thrown value is logged as `err`.
    * @param unlogged the number of changes that were not logged because the check flaps
    */
   failing (check: Named, result: Result, unlogged: number): void {
@@ -61,7 +61,7 @@ export class HealthzLog {
     this.#write('warn', bindings(check), `${subject(check)} set invalid data, dropped: ${dropped}`)
   }
 
-  /** `warn`, once in an outage: a prober hung up before it was answered. */
+  /** `warn`, once per outage: a prober hung up before the response. */
   probeAborted ({ probe, waitedMs, checks }: Omit<ProbeAbort, 'app'>): void {
     waitedMs = Math.round(waitedMs)
     const awaited = checks.map(name => name === UNNAMED ? 'its check' : name).join(', ')
@@ -93,23 +93,23 @@ export class HealthzLog {
     this.#write('info', { delayMs, ...(signal !== undefined && { signal }) }, message)
   }
 
-  /** `info`: a drain or the close waits for what is held. */
+  /** `info`: a drain or the close waits for holds. */
   waiting (holds: readonly string[]): void {
     this.#write('info', { holds: shownHolds(holds) }, `waiting for ${listHolds(holds)}`)
   }
 
-  /** `warn`: what is held has not been released in time. */
+  /** `warn`: holds were not released in time. */
   abandoned (holds: readonly string[], afterMs: number): void {
     this.#write('warn', { afterMs, holds: shownHolds(holds) }, `stopped waiting for ${listHolds(holds)} after ${afterMs / 1000} s`)
   }
 
-  /** `info`: the delay is over, or the app closes, and nothing is held any longer. */
+  /** `info`: the delay is over or the app closes, and all holds are released. */
   drainEnded (lastedMs: number): void {
     lastedMs = Math.round(lastedMs)
     this.#write('info', { lastedMs }, `drained for ${lastedMs / 1000} s`)
   }
 
-  /** `warn`: endpoint removal has not propagated within the drain. */
+  /** `warn`: endpoint removal did not propagate within the drain. */
   drainTooShort (newConnections: number): void {
     const traffic = `${newConnections} new connections in the last second`
     this.#write('warn', { newConnections }, `drain ended while traffic was still arriving: ${traffic}, raise shutdown.delay`)
@@ -121,7 +121,7 @@ export class HealthzLog {
     this.#write('info', { address, port }, `Probes listening at http://${host}:${port}`)
   }
 
-  /** `warn`: the event loop was blocked. The stack is that of what blocked it, if it could be taken. */
+  /** `warn`: the event loop was blocked. `stack` is that of the blocking code, if it could be taken. */
   loopBlocked (blockedMs: number, stack: string | undefined): void {
     const message = `event loop blocked for ${seconds(blockedMs)}`
     this.#write('warn', { blockedMs, ...(stack !== undefined && { stack }) }, message)
@@ -176,20 +176,20 @@ export class HealthzLog {
     this.#write('error', { afterMs, ...(why && { holds: shownHolds(holds) }) }, `close timed out after ${afterMs / 1000} s, exiting${why}`)
   }
 
-  /** Whether lines are written. Fastify's logger for `logger: false` has no level, nor may one have that was passed. */
+  /** Whether lines are written. Fastify's logger for `logger: false` has no level. A logger option may have none either. */
   get enabled (): boolean {
     const { level } = this.log as { level?: string }
     return level === undefined ? this.chosen : level !== 'silent'
   }
 
-  /** A logger that throws doesn't change the response of a probe, and an `err` that it can't serialize doesn't cost the line. */
+  /** A logger that throws doesn't change the response of a probe. If it can't serialize `err`, the line is logged without. */
   #write (level: 'fatal' | 'error' | 'warn' | 'info' | 'debug', bindings: object, message: string): void {
     try {
       this.log[level](bindings, message)
     } catch {
       if (!('err' in bindings)) return
       const { err, ...rest } = bindings
-      // Not as `err`: the app's serializer for that name may be what threw.
+      // Not as `err`: the app's serializer for that key may have thrown.
       this.#write(level, { ...rest, errText: show(err, MAX_BODY_BYTES) }, message)
     }
   }
@@ -225,7 +225,7 @@ function flips (unlogged: number): string {
   return unlogged === 0 ? '' : ` (${unlogged} ${unlogged === 1 ? 'flip' : 'flips'} in the last 10 s not logged)`
 }
 
-/** How many holds a line names. */
+/** The maximum number of holds in a line. */
 const MAX_HOLDS = 10
 
 function shownHolds (holds: readonly string[]): readonly string[] {

@@ -16,8 +16,8 @@ export interface MessageMetrics {
 }
 
 /**
- * Updates the metrics with the messages of one app, since all apps of the process share the channels.
- * @returns a function that ends it
+ * Updates the metrics with the messages of one app. All apps of the process share the channels.
+ * @returns a function that unsubscribes
  */
 export function receiveMessages (healthz: Healthz, metrics: Partial<MessageMetrics>): () => void {
   const receive = <Message extends { readonly app: object }>(name: string, callback: ((message: Message) => void) | undefined) => {

@@ -4,7 +4,7 @@ import { STATES } from '../engine/lifecycle.js'
 import { BUCKETS, type MessageMetrics, OUTCOMES, receiveMessages } from './metrics.js'
 
 // Attributes are in the namespace of what they describe, and none is a namespace itself, so it is `healthz.probe.name`.
-// Status metrics are up-down counters with a `state`, so that they can be added up over processes.
+// Status metrics are up-down counters with a `state`, so that they can be summed over processes.
 // https://opentelemetry.io/docs/specs/semconv/how-to-write-conventions/status-metrics
 export const PROBE_NAME = 'healthz.probe.name'
 export const CHECK_NAME = 'healthz.check.name'
@@ -18,7 +18,7 @@ const OBSERVED = {
   'healthz.probe.status': { description: 'Whether the probe was in this state (1) or not (0) when it was last called', unit: '1' },
   'healthz.check.status': { description: 'Whether the check is in this state (1) or not (0)', unit: '1' },
   'healthz.app.status': { description: 'Whether the app is in this state (1) or not (0)', unit: '1' },
-  'healthz.holds': { description: 'How many jobs keep the app from closing', unit: '{hold}' }
+  'healthz.holds': { description: 'Jobs that keep the app from closing', unit: '{hold}' }
 }
 type Metric = keyof typeof OBSERVED
 
@@ -27,12 +27,12 @@ const BLOCK_BUCKETS = [1, 2.5, 5, 10, 30, 60]
 
 /**
  * Exports the metrics of an app.
- * @returns a function that ends it
+ * @returns a function that stops the export
  */
 export function exportMetrics (meter: Meter, healthz: Healthz): () => void {
   const end = receiveMessages(healthz, new Received(meter, Object.keys(healthz.snapshot())))
   const boot = meter.createGauge('healthz.boot.duration', {
-    description: 'How long it took from the start of the process until the app served', unit: 's'
+    description: 'Time from the start of the process until the app served', unit: 's'
   })
   healthz.onChange(change => {
     if (change.kind === 'state' && change.to === 'serving') boot.record(healthz.bootMs! / 1000)
@@ -45,7 +45,7 @@ export function exportMetrics (meter: Meter, healthz: Healthz): () => void {
   }
 }
 
-/** The metrics that are updated by messages. An SDK adds up those of several apps. */
+/** The metrics that are updated by messages. The SDK sums those of several apps. */
 class Received implements MessageMetrics {
   readonly #aborts: Counter
   readonly #durations: Histogram
@@ -54,20 +54,20 @@ class Received implements MessageMetrics {
 
   constructor (meter: Meter, probes: readonly string[]) {
     this.#aborts = meter.createCounter('healthz.probe.aborted', {
-      description: 'How often the client hung up before the probe was answered', unit: '{request}'
+      description: 'Requests whose client hung up before the response of the probe', unit: '{request}'
     })
     this.#durations = meter.createHistogram('healthz.check.duration', {
-      description: 'How long the runs of the check took, by its state after the run',
+      description: 'Duration of the runs of the check, by its state after the run',
       unit: 's',
       advice: { explicitBucketBoundaries: BUCKETS }
     })
     this.#blocks = meter.createHistogram('healthz.loop.blocked.duration', {
-      description: 'How long the event loop was blocked, for a second or longer, with listen.thread',
+      description: 'Duration of event loop blocks of a second or longer, with listen.thread',
       unit: 's',
       advice: { explicitBucketBoundaries: BLOCK_BUCKETS }
     })
     this.#lateConnections = meter.createCounter('healthz.drain.late_connections', {
-      description: 'How many connections were opened in the last second of a drain, apart from those of probers', unit: '{connection}'
+      description: 'Connections opened in the last second of a drain, except those of probers', unit: '{connection}'
     })
     // Exported from the start, so that an increase includes the first one.
     for (const probe of probes) this.#aborts.add(0, { [PROBE_NAME]: probe })
@@ -92,8 +92,9 @@ class Received implements MessageMetrics {
 }
 
 /**
- * The metrics that are read when they are collected. An SDK keeps one of several observations of the same attributes, and
- * keeps it when there is none any more. So all apps of the process are added up here, and what is gone is observed as 0.
+ * The metrics that are read when they are collected. Of several observations with the same attributes the SDK keeps one, and
+ * it keeps the last one when there are no more. So the values of all apps of the process are summed here, and those that
+ * disappear are observed as 0.
  */
 class Observed {
   static readonly #meters = new WeakMap<Meter, Observed>()
@@ -119,7 +120,7 @@ class Observed {
 
   add (healthz: Healthz): void {
     this.#apps.add(healthz)
-    // A no-op if it is there already.
+    // A no-op if the callback is already registered.
     this.#meter.addBatchObservableCallback(this.#observe, Object.values(this.#instruments))
   }
 

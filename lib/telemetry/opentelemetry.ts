@@ -13,8 +13,8 @@ const SCOPE = 'fastify-healthz'
 
 /**
  * Exports metrics of the probes and checks of the `fastify-healthz` registered before it to OpenTelemetry, and keeps their
- * queries out of the traces, or traces each run of a check. A collection reads the last results and runs no check. Without
- * an SDK nothing is exported. Start the SDK first: the meter is taken when this is registered.
+ * queries out of the traces, or traces each run of a check. A collection reads the last results and runs no check. Start
+ * the SDK first, since the meter is created on registration. Without an SDK nothing is exported.
  * @throws HEALTHZ_ERR_ALREADY_REGISTERED, HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
 async function opentelemetry (fastify: FastifyInstance, options: opentelemetry.OpenTelemetryOptions): Promise<void> {
@@ -33,7 +33,7 @@ const SUPPRESSED = ROOT_CONTEXT.setValue(createContextKey('OpenTelemetry SDK Con
 
 const suppressed: RunWrapper = call => context.with(SUPPRESSED, call)
 
-/** Each run is a separate trace, since it may be shared by several callers, and none of theirs may be traced. */
+/** Each run is a separate trace: several callers may share it, and their own traces may not be sampled. */
 function traced (tracer: Tracer): RunWrapper {
   return (call, probe, check, finished) => {
     const attributes = { [PROBE_NAME]: probe, [CHECK_NAME]: check }
@@ -53,8 +53,7 @@ function traced (tracer: Tracer): RunWrapper {
 declare namespace opentelemetry {
   export interface OpenTelemetryOptions {
     /**
-     * Whether each run of a check is traced, as one span with the spans of its queries below it. Default: false, and a run
-     * leaves no span.
+     * Trace each run of a check as one span, with its queries as child spans. Default: `false`, runs are not traced.
      */
     traces?: boolean | undefined
   }

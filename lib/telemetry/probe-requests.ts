@@ -7,8 +7,8 @@ const KEY = Symbol.for('fastify-healthz:probe-requests:1')
 const registrations = (process as { [KEY]?: Set<Answers> })[KEY] ??= new Set()
 
 /**
- * Whether a request is answered by the probes of any app of the process: by its path, and by its port where the probes
- * have a separate one. `false` for all requests until the plugin is registered.
+ * Returns whether a request is for a probe of any app of the process. Compares its path and, if the probes have a separate
+ * port, its port. `false` for all requests until the plugin is registered.
  */
 export function isProbe (request: IncomingMessage): boolean {
   for (const answers of registrations) if (answers(request)) return true

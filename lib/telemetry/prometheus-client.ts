@@ -1,6 +1,6 @@
 import { healthzError } from '../errors.js'
 
-/** The parts of a client that are used. They are the same in both. */
+/** The parts of a client that are used, the same in both. */
 export type Client = Pick<typeof import('prom-client'), 'Counter' | 'Gauge' | 'Histogram' | 'Registry' | 'register'>
 
 /**
@@ -34,7 +34,7 @@ function installed (): Client[] {
   return clients
 }
 
-/** Rethrows the error of a client that is installed but fails to load, e.g. because a dependency of it is missing. */
+/** Rethrows the error of a client that is installed but fails to load, e.g. because one of its dependencies is missing. */
 function throwUnlessMissing (error: unknown, name: string): void {
   const { code, message } = error as NodeJS.ErrnoException
   // A single executable has no packages at all.

@@ -9,8 +9,8 @@ import { type Client, findClient } from './prometheus-client.js'
 import { expectBoolean, refuse, refuseUnknown } from '../validate.js'
 
 /**
- * Exports the probes and checks of the `fastify-healthz` registered before it to Prometheus. A scrape reads the last
- * results and runs no check. The metrics are removed from the registry when the app closes.
+ * Exports metrics of the probes and checks of the `fastify-healthz` registered before it to Prometheus. A scrape reads the
+ * last results and runs no check. The metrics are removed from the registry when the app closes.
  * @throws HEALTHZ_ERR_METRIC_EXISTS, HEALTHZ_ERR_METRICS_CLIENT_AMBIGUOUS, HEALTHZ_ERR_METRICS_CLIENT_MISSING,
  * HEALTHZ_ERR_OPTION_INVALID, HEALTHZ_ERR_OPTION_UNKNOWN
  */
@@ -55,7 +55,7 @@ class Metrics implements MessageMetrics {
   readonly #checkChange: Gauge<'probe' | 'check'>
   readonly #durations: Histogram<'probe' | 'check'>
   readonly #runs: Counter<'probe' | 'check' | 'outcome'>
-  /** Only with `data`. */
+  /** Requires the option `data`. */
   readonly #data: Gauge<'probe' | 'check' | 'key'> | undefined
   readonly #state: Gauge<'state'>
   readonly #holds: Gauge
@@ -68,7 +68,7 @@ class Metrics implements MessageMetrics {
 
   constructor ({ Counter, Gauge, Histogram }: Client, healthz: Healthz, data: boolean) {
     this.#healthz = healthz
-    // Each of them collects, since one may be read without the others.
+    // Each metric collects, since one may be read without the others.
     const common = { registers: [], collect: () => this.#collectOnce() }
     this.#probeUp = new Gauge({
       ...common,
@@ -80,14 +80,14 @@ class Metrics implements MessageMetrics {
     this.#probeChange = new Gauge({
       ...common,
       name: 'healthz_probe_last_change_timestamp_seconds',
-      help: 'When the probe began to pass or to fail, as a Unix timestamp',
+      help: 'Time of the last change of the outcome of the probe, as a Unix timestamp',
       labelNames: PROBE,
       aggregator: 'max'
     })
     this.#aborts = new Counter({
       ...common,
       name: 'healthz_probe_aborted_total',
-      help: 'How often the client hung up before the probe was answered',
+      help: 'Requests whose client hung up before the response of the probe',
       labelNames: PROBE
     })
     this.#checkUp = new Gauge({
@@ -100,28 +100,28 @@ class Metrics implements MessageMetrics {
     this.#checkChange = new Gauge({
       ...common,
       name: 'healthz_check_last_change_timestamp_seconds',
-      help: 'When the check began to pass or to fail, as a Unix timestamp',
+      help: 'Time of the last change of the outcome of the check, as a Unix timestamp',
       labelNames: CHECK,
       aggregator: 'max'
     })
     this.#durations = new Histogram({
       ...common,
       name: 'healthz_check_duration_seconds',
-      help: 'How long the runs of the check took',
+      help: 'Duration of the runs of the check',
       labelNames: CHECK,
       buckets: BUCKETS
     })
     this.#runs = new Counter({
       ...common,
       name: 'healthz_check_runs_total',
-      help: 'How often the check ran, by its outcome: pass, fail, or warn for a failure that is tolerated or not critical',
+      help: 'Runs of the check by outcome: pass, fail, or warn for a failure that is tolerated or not critical',
       labelNames: [...CHECK, 'outcome']
     })
     if (data) {
       this.#data = new Gauge({
         ...common,
         name: 'healthz_check_data',
-        help: 'The numbers that the last run of the check reported',
+        help: 'Numbers that the last run of the check set',
         labelNames: [...CHECK, 'key'],
         aggregator: 'max'
       })
@@ -135,28 +135,28 @@ class Metrics implements MessageMetrics {
     this.#holds = new Gauge({
       ...common,
       name: 'healthz_holds',
-      help: 'How many jobs keep the app from closing'
+      help: 'Jobs that keep the app from closing'
     })
     this.#boot = new Gauge({
       ...common,
       name: 'healthz_boot_seconds',
-      help: 'How long it took from the start of the process until the app served',
+      help: 'Time from the start of the process until the app served',
       aggregator: 'max'
     })
     this.#lateConnections = new Counter({
       ...common,
       name: 'healthz_drain_late_connections_total',
-      help: 'How many connections were opened in the last second of a drain, apart from those of probers'
+      help: 'Connections opened in the last second of a drain, except those of probers'
     })
     this.#blocks = new Counter({
       ...common,
       name: 'healthz_loop_blocked_total',
-      help: 'How often the event loop was blocked for a second or longer, with listen.thread'
+      help: 'Times the event loop was blocked for a second or longer, with listen.thread'
     })
     this.#blockedSeconds = new Counter({
       ...common,
       name: 'healthz_loop_blocked_seconds_total',
-      help: 'For how long the event loop was blocked in all, counting blocks of a second or longer, with listen.thread'
+      help: 'Total duration of event loop blocks of a second or longer, with listen.thread'
     })
     this.all = [
       this.#probeUp, this.#probeChange, this.#aborts, this.#checkUp, this.#checkChange, this.#durations, this.#runs,
@@ -212,7 +212,7 @@ class Metrics implements MessageMetrics {
       this.#aborts.inc({ probe }, 0)
       if (outcome !== 'unknown') this.#probeUp.set({ probe }, Number(outcome === 'pass'))
     }
-    // A run may report other figures than the one before.
+    // Each run may set different keys.
     this.#data?.reset()
     for (const [key, labels] of this.#seen) {
       const report = probes[labels.probe]!.checks[labels.check]
@@ -242,11 +242,11 @@ declare namespace prometheus {
   }
   export interface PrometheusOptions {
     /**
-     * The scraped registry, of `@prometheus-io/client` or `prom-client`. Default: the global registry of the installed
-     * client. Required if both are installed.
+     * The scraped registry, from `@prometheus-io/client` or `prom-client`. Required if both are installed. Default: the
+     * global registry of the installed client.
      */
     register?: MetricsRegistry | undefined
-    /** Whether the numbers in the data of checks are exported as well, up to 20 series a check. Default: false. */
+    /** Export the numbers in the data of checks, up to 20 series per check. Default: `false`. */
     data?: boolean | undefined
   }
   export { prometheus, prometheus as default }

@@ -1,6 +1,6 @@
-/** What the main thread and the watchdog's thread tell each other. A connection is named by a number. */
+/** The messages between the main thread and the watchdog's thread. Connections are identified by numbers. */
 
-/** In bytes. What has been read and written is reported in steps of this: for a usual request, neither is. */
+/** Bytes that were read and written are reported in steps of this, in bytes. A typical request needs no report. */
 export const REPORT_BYTES = 16 * 1024
 
 /** Set when the thread is started. */
@@ -9,17 +9,17 @@ export interface ThreadData {
   readonly host: string | undefined
   /** The pulse of the main thread, see `Pulse`. */
   readonly pulse: SharedArrayBuffer
-  /** How long the main thread may take to answer, in ms. */
+  /** How long the main thread may take to respond, in ms. */
   readonly timeout: number
-  /** For how long a blocked event loop is no reason to restart, in ms. */
+  /** How long the event loop may be blocked before liveness fails, in ms. */
   readonly maxBlocked: number
-  /** Whether to take the stack of what blocks. */
+  /** Whether to take the stack of the blocking code. */
   readonly stack: boolean
-  /** Paths of the probes that pass while the event loop is blocked. */
+  /** Paths of the probes that pass while the event loop is blocked for less than `maxBlocked`. */
   readonly alive: readonly string[]
 }
 
-/** The ends of a connection. */
+/** The addresses of a connection. */
 export interface Addresses {
   readonly remoteAddress: string | undefined
   readonly remotePort: number | undefined
@@ -28,7 +28,7 @@ export interface Addresses {
   readonly localPort: number | undefined
 }
 
-/** An error of the system. A copy of the object would lose its code. */
+/** The fields of a system error. Structured cloning of the error would lose its code. */
 export interface ErrorFields extends Readonly<NodeJS.ErrnoException> {}
 
 export const fieldsOf = (error: Error): ErrorFields => ({ ...error, name: error.name, message: error.message })
@@ -41,20 +41,20 @@ export type ToMain =
   | { readonly type: 'open', readonly id: number, readonly addresses: Addresses }
   | { readonly type: 'data', readonly id: number, readonly bytes: Uint8Array }
   | { readonly type: 'end', readonly id: number }
-  /** So many more bytes have been handed to the system. */
+  /** `count` more bytes have been written to the socket. */
   | { readonly type: 'written', readonly id: number, readonly count: number }
   /** Closed by the client, or by an error. */
   | { readonly type: 'close', readonly id: number, readonly error: ErrorFields | undefined }
-  /** Answered by the thread. */
+  /** The thread has responded. */
   | { readonly type: 'answered', readonly id: number }
-  /** The event loop turns again. */
+  /** The event loop has recovered. */
   | { readonly type: 'blocked', readonly blockedMs: number, readonly stack: string | undefined }
 
 export type ToThread =
   | { readonly type: 'data', readonly id: number, readonly bytes: Uint8Array }
   | { readonly type: 'end', readonly id: number }
-  /** So many more bytes have been consumed. */
+  /** `count` more bytes have been consumed. */
   | { readonly type: 'read', readonly id: number, readonly count: number }
   | { readonly type: 'destroy', readonly id: number }
-  /** Accept no more connections, and end with the last one. */
+  /** Stop accepting connections, and exit when the last one is closed. */
   | { readonly type: 'close' }

@@ -3,10 +3,10 @@ import type { ThreadObserver } from '../telemetry/events.js'
 import type { Watchdog, WatchdogSettings } from './watchdog.js'
 
 /**
- * Starts the watchdog, which is loaded only here.
- * @param observer returns that of the app that owns the port at the time
- * @returns nothing where there are no worker threads or no inspector, or the thread's file is missing, as in a bundle
- * @throws why the port can't be listened on
+ * Starts the watchdog. It is only loaded here.
+ * @param observer returns the observer of the app that currently owns the port
+ * @returns `undefined` if worker threads or the inspector are unavailable, or the thread's file is missing, as in a bundle
+ * @throws the error of `listen`
  */
 export async function openWatchdog (
   server: Server, settings: WatchdogSettings, observer: () => ThreadObserver

@@ -1,15 +1,15 @@
-/** How often the main thread beats, in ms. */
+/** Interval of the main thread's heartbeat, in ms. */
 export const BEAT = 250
 
 /** The clock that all threads share, in ms. */
 export const sharedNow = (): number => Number(process.hrtime.bigint() / 1_000_000n)
 
-/** What the main thread writes while its event loop turns, and the watchdog's thread reads while it doesn't. */
+/** The main thread's heartbeat in shared memory, which the watchdog's thread reads. */
 export class Pulse {
   readonly #beat: BigInt64Array
   readonly #flags: Int32Array
 
-  /** @param memory of the other thread, or undefined for new one */
+  /** @param memory shared by the other thread; allocated by default */
   constructor (readonly memory = new SharedArrayBuffer(24)) {
     this.#beat = new BigInt64Array(memory, 0, 1)
     this.#flags = new Int32Array(memory, 8, 3)
@@ -29,7 +29,7 @@ export class Pulse {
     return Atomics.load(this.#flags, 0) === 0
   }
 
-  /** When it last beat. */
+  /** Time of the last beat, in ms of `sharedNow`. */
   get at (): number {
     return Number(Atomics.load(this.#beat, 0))
   }
@@ -45,7 +45,7 @@ export class Pulse {
     Atomics.notify(this.#flags, 2)
   }
 
-  /** Blocks until the other thread has closed the port, at most for some ms. */
+  /** Blocks until the other thread has closed the port, for at most `ms`. */
   awaitClose (ms: number): void {
     Atomics.wait(this.#flags, 2, 0, ms)
   }

@@ -10,26 +10,26 @@ import { PATIENCE, stackOfMainThread } from './stack.js'
 import { seconds } from '../clock.js'
 
 const TICK = 100
-/** In bytes. No more is read from a connection while the main thread hasn't consumed as much. */
+/** A connection is paused while the main thread has this much left to consume, in bytes. */
 const MAX_UNREAD = 64 * 1024
-/** In ms. A client may take so long to read anything of the rest on a connection that the main thread has closed. */
+/** Timeout for the client to read the rest from a connection that the main thread has closed, in ms. */
 const LINGER = 3000
-/** In ms. A connection on which the thread answers lasts no longer. */
+/** Maximum duration of a connection on which the thread responds, in ms. */
 const TAKEN_LIMIT = 5000
-/** In ms. From then on a block is reported. */
+/** Minimum duration of a block to be reported, in ms. */
 const REPORTED_MS = 1000
-/** In ms. At most one stack is taken in this time. */
+/** At most one stack is taken in this period, in ms. */
 const STACK_PERIOD = 60_000
 
 interface Connection {
   readonly socket: Socket
-  /** What has arrived since the main thread wrote last. */
+  /** Received since the last write of the main thread. */
   unanswered: Uint8Array[]
   /** When the first of it arrived. */
   since: number
   /** Bytes that the main thread hasn't consumed yet. */
   unread: number
-  /** Bytes that have been written, and not reported to the main thread. */
+  /** Bytes that have been written, but not reported to the main thread. */
   unreported: number
 }
 
@@ -38,15 +38,15 @@ interface Report {
   /** When it started. */
   readonly since: number
   stack?: string
-  /** A line is to be written. */
+  /** Whether to write a line. */
   due: boolean
-  /** A line has been written. */
+  /** Whether a line has been written. */
   written: boolean
   /** Cancels taking the stack. */
   cancel?: () => void
 }
 
-/** The thread's side of the watchdog: accepts connections, relays them, and answers while the main thread is blocked. */
+/** The thread's side of the watchdog: accepts connections, relays them, and responds while the main thread is blocked. */
 export class Relay {
   readonly #server = createServer({ allowHalfOpen: true, noDelay: true }, socket => this.#accept(socket))
   readonly #answers = createHttpServer((request, response) => this.#answer(request, response))
@@ -54,7 +54,7 @@ export class Relay {
   readonly #pulse: Pulse
   #ids = 0
   #lastTick = sharedNow()
-  /** For how long this thread itself didn't run since the last beat: the process was stopped, or has no CPU. */
+  /** How long this thread itself didn't run since the last beat, because the process was stopped or got no CPU. */
   #asleep = 0
   #beatAt = 0
   #blockedMs = 0
@@ -81,7 +81,7 @@ export class Relay {
 
   #receive (message: ToThread): void {
     if (message.type === 'close') {
-      // The main thread doesn't beat any more.
+      // The heartbeat has stopped.
       clearInterval(this.#timer)
       this.#timer = undefined
       this.#turns(sharedNow() - this.#beatAt - this.#asleep)
@@ -102,7 +102,7 @@ export class Relay {
       if (connection.unread < MAX_UNREAD) socket.resume()
     } else {
       this.#connections.delete(message.id)
-      // As with one that is closed, what has been written is still sent, if the client reads it.
+      // Pending data is still sent, if the client reads it.
       socket.setTimeout(LINGER, () => { socket.destroy() }).destroySoon()
     }
   }
@@ -143,7 +143,7 @@ export class Relay {
     if (this.#timer === undefined) return
     const now = sharedNow()
     const beatAt = this.#pulse.at
-    // A tick that is late: the whole process was stopped.
+    // If a tick is late, the whole process was stopped.
     const late = Math.max(0, now - this.#lastTick - 2 * TICK)
     this.#lastTick = now
     if (beatAt === this.#beatAt) {
@@ -161,7 +161,7 @@ export class Relay {
     }
   }
 
-  /** The event loop turns again. */
+  /** The event loop has recovered. */
   #turns (blockedMs: number): void {
     if (this.#report === undefined) return
     this.#report.cancel?.()
@@ -169,7 +169,7 @@ export class Relay {
     this.#report = undefined
   }
 
-  /** Called at each tick from a second of block on. Writes one line, and a second one if the stack came after it. */
+  /** Called at each tick of a block after the first second. Writes one line, and another if the stack arrives later. */
   #reportBlock (now: number): void {
     const report = this.#report ??= this.#startReport(now)
     if (!report.written && now - report.since > PATIENCE) report.due = true
@@ -183,7 +183,7 @@ export class Relay {
       report.cancel = stackOfMainThread(stack => {
         this.#stackAt = now
         report.stack = stack
-        // A late one usually ends the block, and the app's logger gets it next. If not, the next tick writes it.
+        // A late stack usually means that the block is over, and the app's logger gets it next. If not, the next tick writes it.
         report.due = true
         if (!report.written) this.#write(report)
       })
@@ -200,7 +200,7 @@ export class Relay {
     try {
       writeSync(2, JSON.stringify(line) + '\n')
     } catch {
-      // Stderr is closed or full. Answering probes matters more.
+      // Stderr is closed or full. Responding to probes matters more.
     }
   }
 
@@ -216,7 +216,7 @@ export class Relay {
       destroy: (error, done) => { socket.destroySoon(); done(error) }
     })
     socket.on('data', bytes => { replay.push(bytes) }).resume()
-    // For a client that doesn't finish its request, read the answer or close.
+    // For clients that don't finish their request, read the response or close.
     const limit = setTimeout(() => { socket.destroy() }, TAKEN_LIMIT)
     socket.on('end', () => replay.push(null)).on('close', () => {
       clearTimeout(limit)

@@ -2,12 +2,12 @@ import type { AddressInfo } from 'node:net'
 import { Duplex } from 'node:stream'
 import { type Addresses, REPORT_BYTES, type ToThread } from './messages.js'
 
-/** In bytes. A write is complete when it is sent to the thread, as it is when the kernel has taken it, up to this much. */
+/** Up to this much a write completes when it is sent to the thread, as if the kernel had buffered it, in bytes. */
 const MAX_UNWRITTEN = 64 * 1024
 
 /**
- * The main thread's end of a connection that the watchdog's thread accepted. `node:http` takes it for a `net.Socket`, and
- * its timeouts and events are those of one.
+ * The main thread's end of a connection that the watchdog's thread accepted. It has the timeouts and events of a
+ * `net.Socket`, as `node:http` expects.
  */
 export class RelayedSocket extends Duplex implements Addresses {
   readonly remoteAddress
@@ -16,16 +16,16 @@ export class RelayedSocket extends Duplex implements Addresses {
   readonly localAddress
   readonly localPort
   bytesRead = 0
-  /** The thread has answered in place of the main thread, or died: the client hasn't hung up. */
+  /** The thread has responded in place of the main thread, or died: the client hasn't hung up. */
   answered = false
-  /** Received, and not reported as consumed to the thread. */
+  /** Bytes received, but not reported to the thread as consumed. */
   #unread = 0
-  /** Sent to the thread, and not reported as written by it. */
+  /** Bytes sent to the thread, but not reported by it as written. */
   #unwritten = 0
-  /** Completes a write that is beyond the limit. */
+  /** Completes a write beyond the limit. */
   #written: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
-  /** The pending write has already prolonged the timeout. */
+  /** Whether the pending write has already prolonged the timeout. */
   #prolonged = false
 
   constructor (private readonly id: number, addresses: Addresses, private readonly send: (message: ToThread) => void) {
@@ -51,7 +51,7 @@ export class RelayedSocket extends Duplex implements Addresses {
     this.push(bytes)
   }
 
-  /** The thread has written so many more bytes. */
+  /** The thread has written `count` more bytes. */
   written (count: number): void {
     this.#unwritten -= count
     if (this.#unwritten > MAX_UNWRITTEN) return
@@ -61,7 +61,7 @@ export class RelayedSocket extends Duplex implements Addresses {
     written?.()
   }
 
-  /** Closes it, without the client having done so. */
+  /** Closes the socket although the client hasn't. */
   leave (): void {
     this.answered = true
     this.destroy()

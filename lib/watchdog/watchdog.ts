@@ -10,17 +10,17 @@ import { BEAT, Pulse } from './pulse.js'
 import { RelayedSocket } from './relayed-socket.js'
 import { mayTakeStack } from './stack.js'
 
-/** A message about a connection, or of a block. */
+/** A message about a connection or a block. */
 type Relayed = Exclude<ToMain, { readonly type: 'listening' | 'failed' }>
 
 export type WatchdogSettings = Omit<ThreadData, 'pulse'>
 
-/** For how long the thread may take to close the port, in ms. It takes less than one, unless it doesn't get to run. */
+/** How long the thread may take to close the port, in ms. It takes less than 1 ms, unless it gets no CPU. */
 const PATIENCE = 1000
 
 /**
- * The thread needs little memory, and nothing that the process was started with: modules that are preloaded by
- * `NODE_OPTIONS`, such as agents, would run in it too.
+ * The thread needs little memory and inherits no options or environment: modules that are preloaded by `NODE_OPTIONS`, such
+ * as agents, would run in it too.
  */
 const OPTIONS = {
   resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 },
@@ -29,29 +29,29 @@ const OPTIONS = {
 }
 
 /**
- * The main thread's side: starts the thread that owns the port, beats, and hands the connections that the thread accepts to
- * the server. It doesn't keep the process alive.
+ * The main thread's side of the watchdog: starts the thread that owns the port, writes the heartbeat, and passes the
+ * connections that the thread accepts to the server. It doesn't keep the process alive.
  */
 export class Watchdog {
   readonly #sockets = new Map<number, RelayedSocket>()
-  /** Connections that the thread has answered, until that message is handled. */
+  /** Connections on which the thread has responded, until that message is handled. */
   readonly #answered = new Set<number>()
   readonly #pulse = new Pulse()
   readonly #worker: Worker
   readonly #beat: NodeJS.Timeout
   #error: unknown
-  /** The thread has no port any more. */
+  /** Whether the thread no longer has the port. */
   #closed = false
 
   address!: AddressInfo
-  /** Why the port can't be listened on. */
+  /** The error of `listen`. */
   failure: Error | undefined
 
-  /** @throws if there is no thread to be had */
+  /** @throws if the thread can't be started */
   static async start (server: Server, settings: WatchdogSettings, observer: () => ThreadObserver): Promise<Watchdog> {
     const watchdog = new Watchdog(server, settings, observer)
     const worker = watchdog.#worker
-    // The first one says whether it listens.
+    // The first message says whether it listens.
     const [message] = await Promise.race([once(worker, 'message'), once(worker, 'exit')]) as [ToMain | number]
     if (typeof message === 'number') throw exited(message)
     return watchdog
@@ -81,7 +81,7 @@ export class Watchdog {
     if (this.#closed) return
     this.#closed = true
     this.#send({ type: 'close' })
-    // Not asynchronously: as soon as the app has closed, the port can be listened on.
+    // Synchronously, so that the port is free as soon as the app has closed.
     this.#pulse.awaitClose(PATIENCE)
   }
 
@@ -101,7 +101,7 @@ export class Watchdog {
       this.#worker.terminate()
     } else {
       if (message.type === 'answered') this.#answered.add(message.id)
-      // Later, since messages come one by one: connections that the thread has answered meanwhile aren't handled any more.
+      // Later, since messages arrive one by one: connections on which the thread has responded meanwhile are ignored then.
       setImmediate(() => { this.#handle(message) })
     }
   }
@@ -139,7 +139,7 @@ export class Watchdog {
   #exited (code: number): void {
     clearInterval(this.#beat)
     for (const socket of this.#sockets.values()) socket.leave()
-    // It has never listened, or ends with the app.
+    // It has never listened, or it exits with the app.
     if (this.address === undefined || this.#closed) return
     this.#closed = true
     const { address: host, port } = this.address

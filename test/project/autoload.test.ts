@@ -128,7 +128,7 @@ for (const [name, { plugin, database, bare }] of Object.entries(TEMPLATES)) {
     t.equal(url, '')
     t.match(stderr, 'Unknown option `trustProxy`')
     t.match(stderr, SAID)
-    t.match((await app.start('--prefix', '/api')).stderr, 'Expected `prefix` to be another than that of the scope, got `\'/api\'` (string)')
+    t.match((await app.start('--prefix', '/api')).stderr, 'Expected `prefix` to be different from the prefix of the scope, got `\'/api\'` (string)')
     const { stdout } = await app.build()
     t.match(stdout, /^HEALTHZ_ERR_OPTION_UNKNOWN Unknown option `skipOverride`/)
     t.match(stdout, SAID)

@@ -6,7 +6,7 @@ t.test('a size is a fraction, or at least 1 MiB in bytes', async t => {
   for (const wrong of [0, 1, 90, 1.5, -0.5, 2 ** 20 - 1, 2 ** 20 + 0.5, 2 ** 60, Infinity, NaN, '0.5', null, undefined]) {
     t.throws(() => expectSize('rss().max', wrong), {
       code: 'HEALTHZ_ERR_OPTION_INVALID',
-      message: /^Expected `rss\(\)\.max` to be a fraction between 0 and 1, or an integer >= 1048576 of bytes, got `/
+      message: /^Expected `rss\(\)\.max` to be a fraction between 0 and 1, or an integer >= 1048576 \(bytes\), got `/
     }, String(wrong))
   }
 })

@@ -167,7 +167,7 @@ t.test('an option that may be the app\'s is reported with what to write in a fil
     const read = (options: object, prefix = '') => readOptions(options, { pluginName, prefix })
     t.throws(() => read({ trustProxy: true }), { code: code('UNKNOWN'), message: new RegExp(`^Unknown option \`trustProxy\`: expected one of .*\`routeOptions\`${escaped(hint)}$`) })
     t.throws(() => read({ logger: true }), { code: code('INVALID'), message: new RegExp(`, got \`true\` \\(boolean\\)${escaped(hint)}$`) })
-    t.throws(() => read({ prefix: '/api' }, '/api'), { code: code('INVALID'), message: `Expected \`prefix\` to be another than that of the scope, got \`'/api'\` (string)${hint}` })
+    t.throws(() => read({ prefix: '/api' }, '/api'), { code: code('INVALID'), message: `Expected \`prefix\` to be different from the prefix of the scope, got \`'/api'\` (string)${hint}` })
     // These are the plugin's.
     t.equal(read({ prefix: '/probes' }, '/api').prefix, '/probes')
     t.equal(read({ prefix: '' }).prefix, '')
