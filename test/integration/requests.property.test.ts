@@ -11,6 +11,7 @@ import fc from 'fast-check'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import healthz, { HealthError } from '../../lib/index.js'
+import page from '../../lib/page/index.js'
 import { type Answer, AnswerReader } from '../helpers/answers.js'
 import { type CheckModel, fault, type Message, type Session, sessions, type Site } from '../helpers/requests.js'
 import type { LogLine } from '../helpers/log.js'
@@ -84,11 +85,13 @@ async function serve (name: string, options: healthz.HealthzOptions, details: Si
   const appPaths = ['/', '/hello']
   app.register(async scope => {
     scope.register(healthz, given)
+    scope.register(page)
     scope.register(async scope => { if (options.listen !== undefined) address = () => scope.healthz.address! })
   }, { prefix: scope })
   for (const path of appPaths) app.get(path, async () => 'hello')
   await app.listen({ port: 0, host: '127.0.0.1' })
   const own = options.listen !== undefined
+  const pagePaths = details === 'everybody' ? [(own ? '' : scope) + '/statusz'] : []
   const root = (own ? '' : scope) + (options.prefix ?? '/healthz')
   const moved = new Map(Object.entries(options.paths ?? {}).map(([probe, path]) => [probe, (own ? '' : scope) + path]))
   return {
@@ -99,7 +102,7 @@ async function serve (name: string, options: healthz.HealthzOptions, details: Si
     probes: PROBES,
     details,
     methods: app.supportedMethods,
-    appPaths: own ? [] : appPaths,
+    appPaths: own ? pagePaths : [...appPaths, ...pagePaths],
     separate: own,
     log,
     close: () => app.close()

@@ -1,11 +1,16 @@
 // A service as people write it, in a process of its own that SIGTERM ends. Its log is all that it writes to stdout.
 import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify, { LogController } from 'fastify'
+import { Registry } from 'prom-client'
 import type Healthz from '../../../lib/index.js'
+import type Page from '../../../lib/page/index.js'
+import type Prometheus from '../../../lib/telemetry/prometheus.js'
 import type { ServiceSettings } from './fleet.js'
 
 // What is published, and not `lib/`: transpiling that for each of the processes would take most of the time.
 const healthz: typeof Healthz = require('../../../dist/lib/index.js')
+const page: typeof Page = require('../../../dist/lib/page/index.js')
+const prometheus: typeof Prometheus = require('../../../dist/lib/telemetry/prometheus.js')
 const { shutdown, drainByHand, ownPort, keepAliveTimeout, return503OnClosing = true } = JSON.parse(process.argv[2]!) as ServiceSettings
 
 const app = Fastify({
@@ -18,7 +23,9 @@ const PADDING = 'x'.repeat(4096)
 let leaving = false
 
 if (drainByHand === undefined) {
-  app.register(healthz, { noLog: true, shutdown, ...(ownPort && { listen: { port: 0, host: '127.0.0.1' } }) })
+  app.register(healthz, { noLog: true, details: true, shutdown, ...(ownPort && { listen: { port: 0, host: '127.0.0.1', thread: true } }) })
+  app.register(page)
+  app.register(prometheus, { register: new Registry() })
 } else {
   // What people write who know of the delay, and of nothing else.
   for (const name of ['startup', 'live', 'ready']) {
