@@ -154,7 +154,7 @@ async function suite (): Promise<void> {
     await proxy.resume()
     t.equal(await recovers(), 'OK')
 
-    proxy.delay(10)
+    proxy.delay(2)
     t.equal(await ask(), 'OK', 'a delay that is short enough')
     await proxy.resume()
 
