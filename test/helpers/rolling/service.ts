@@ -1,10 +1,10 @@
-// A service as people write it, in a process of its own that SIGTERM ends. Its log is all that it writes to stdout.
+// A typical service, run in a separate process and stopped with SIGTERM. It writes only its log to stdout.
 import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify, { LogController } from 'fastify'
 import type Healthz from '../../../lib/index.js'
 import type { ServiceSettings } from './fleet.js'
 
-// What is published, and not `lib/`: transpiling that for each of the processes would take most of the time.
+// Uses `dist/`, since transpiling `lib/` in each process would take most of the time.
 const healthz: typeof Healthz = require('../../../dist/lib/index.js')
 const { shutdown, drainByHand, ownPort, keepAliveTimeout, return503OnClosing = true } = JSON.parse(process.argv[2]!) as ServiceSettings
 
@@ -20,12 +20,12 @@ let leaving = false
 if (drainByHand === undefined) {
   app.register(healthz, { noLog: true, shutdown, ...(ownPort && { listen: { port: 0, host: '127.0.0.1' } }) })
 } else {
-  // What people write who know of the delay, and of nothing else.
+  // A typical manual implementation, with a delay only.
   for (const name of ['startup', 'live', 'ready']) {
     app.get(`/healthz/${name}`, async (_request, reply) => reply.code(leaving && name === 'ready' ? 503 : 200).send())
   }
 }
-// A body of any type is read to its end, and counted.
+// Reads bodies of any type and counts their bytes.
 app.addContentTypeParser('*', (_request, payload, done) => {
   let length = 0
   payload.on('data', chunk => { length += chunk.length }).on('end', () => done(null, length)).on('error', done)
