@@ -5,25 +5,25 @@ import { sameBytes } from './same-bytes.mjs'
 import { shuffled } from './statistics.mjs'
 
 /**
- * How a server is asked: over connections that are kept, or with a new one each time, as the kubelet does; and how much
- * of the warm-up that takes.
+ * How requests are sent: over keep-alive connections, or over a new one each time, like the kubelet. `warmUp` is the share
+ * of the warm-up requests that each needs.
  */
 const WAYS = { kept: { close: false, warmUp: 1 }, fresh: { close: true, warmUp: 0.1 } }
 
 /**
- * Measures servers in interleaved rounds, each in a random order. Two processes of one program differ for as long as
- * they live, so all are started anew several times (`fleets`), and the rounds are spread over that. The servers that are
- * `alike` must send the same bytes.
+ * Measures servers in interleaved rounds, each in random order. Two processes of the same program differ for as long as
+ * they run, so all servers are restarted several times (`fleets`), with the rounds spread over the restarts. Servers marked
+ * as `alike` must send the same bytes.
  *
- * Gives back by server's id and by way what each round came to: the server's CPU time for a request in µs (`cpu`), and
- * requests per second (`rate`); and by id why a peer couldn't be measured.
+ * Returns the results of each round by server id and way, and the reasons why peers couldn't be measured by id. A result
+ * is the server's CPU time per request in µs (`cpu`) and the requests per second (`rate`).
  */
 export async function compare (servers, run, ways = ['kept']) {
   const { fleets, rounds, warmUp, tool, random, say } = run
   const samples = new Map()
   const absences = new Map()
   for (let started = 0; started < fleets; started++) {
-    say(`starting ${servers.length} servers, and warming them up: ${started + 1} of ${fleets}`)
+    say(`starting and warming up ${servers.length} servers: ${started + 1} of ${fleets}`)
     const { fleet, absent } = await startFleet(servers)
     try {
       for (const [id, reason] of absent) absences.set(id, reason)

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
 /**
- * The time that a process has had on a core, in µs: all its threads, as the scheduler counts it, in ns. The times that
- * `process.cpuUsage()` and `ps` tell come in ticks.
+ * The CPU time of a process including all threads, in µs. The scheduler counts it in ns, whereas `process.cpuUsage()` and
+ * `ps` have the resolution of a tick.
  */
 export function cpuTime (pid) {
   const tasks = `/proc/${pid}/task`

@@ -3,20 +3,20 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { onServerCore } from './cores.mjs'
 
-// V8 sizes its young generation by chance events early in a process, which moved results by 2 µs; here it has one size.
+// V8 resizes its young generation early in a process, depending on chance. That changed results by 2 µs, so it is fixed.
 const FLAGS = ['--max-semi-space-size=16', '--min-semi-space-size=16', '--expose-gc']
 
 const SERVE = fileURLToPath(new URL('serve.mjs', import.meta.url))
 
-/** The environment of this process without what would change how Node runs in another. */
+/** The environment of this process without `NODE_OPTIONS`. */
 export function cleanEnvironment () {
   const { NODE_OPTIONS, ...environment } = process.env
   return environment
 }
 
 /**
- * Starts a server in a process of its own. Its stdout is `/dev/null`: an app's logger writes there, as fast as can be.
- * A server that can't be loaded is told by an error with `missing`, the package that isn't there.
+ * Starts a server in a separate process. Its stdout is `/dev/null`, so that logging is as fast as possible.
+ * @throws if the server doesn't start. If a package isn't installed, `missing` is its name.
  */
 export async function startServer ({ status = 200, ...spec }) {
   const { id, server, options = {} } = spec
@@ -50,7 +50,7 @@ export async function startServer ({ status = 200, ...spec }) {
   }
 }
 
-/** Starts servers side by side. Gives back those that run, and why the others don't. */
+/** Starts servers in parallel. Returns the running ones, and the reasons why the others don't run. */
 export async function startFleet (servers) {
   const started = await Promise.allSettled(servers.map(startServer))
   const fleet = started.filter(({ status }) => status === 'fulfilled').map(({ value }) => value)

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 const bench = fileURLToPath(new URL('.', import.meta.url))
 const project = fileURLToPath(new URL('..', import.meta.url))
 
-/** Installs the peers as the lock file says, and beside them the plugin as it would be published. */
+/** Installs the peers from the lock file, and the plugin as it would be published. */
 export function install () {
   npm(bench, 'ci')
   const folder = mkdtempSync(join(tmpdir(), 'fastify-healthz-bench-'))

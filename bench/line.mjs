@@ -1,7 +1,7 @@
-// The lines of the table: what was measured, against what, and what that came to.
+// The lines of the table: a measurement, its reference and the result.
 import { median, ratio } from './statistics.mjs'
 
-/** A line that compares two servers by the CPU time of a request, and tells the throughput of both. */
+/** A line that compares the CPU time per request of two servers, and has the throughput of both. */
 export function comparison (row, [what, subject], [against, reference], target = '', judge = () => '') {
   const estimated = ratio(subject.cpu, reference.cpu)
   return {
@@ -17,7 +17,7 @@ export function comparison (row, [what, subject], [against, reference], target =
   }
 }
 
-/** A line for what couldn't be measured, with the reason. */
+/** A line for a peer that couldn't be measured, with the reason. */
 export function absence (row, what, reason) {
   return { row, what, result: `not measured: ${reason}` }
 }

@@ -2,27 +2,27 @@ import { parseArgs } from 'node:util'
 import { tools } from './load/load.mjs'
 
 const ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
-/** What the simulation is repeatable by, and the sizes of its fleets. */
+/** The default seed of the simulation, and the default sizes of its fleets. */
 const SEED = '1'
 const PODS = '10,100,1000,10000'
 
 export const USAGE = `npm run bench -- [options]
 
-  --only 1,5         these rows of the table alone
-  --only fleet       simulates a fleet of pods instead, and writes docs/scale.md and docs/scale.svg
-  --pods 10,100      the sizes of the fleet; then nothing is written
-  --rounds 12        how many rounds
-  --fleets 3         how often the servers are started anew
-  --seconds 1        how long a server is measured in a round; wrk and autocannon take whole seconds
-  --warm-up 50000    requests to a server before its first round
-  --probes 1000000   probes of row 8, passing and failing each
-  --tool wrk         wrk, autocannon or probers, instead of the best that is there
-  --seed 1           of the order of the rounds, to repeat it
-  --no-install       neither pack nor install: measure dist/ as it is, and the peers that are there
+  --only 1,5         measure only these rows of the table
+  --only fleet       simulate a fleet of pods instead, and write docs/scale.md and docs/scale.svg
+  --pods 10,100      sizes of the simulated fleets; then nothing is written
+  --rounds 12        number of rounds
+  --fleets 3         number of times the servers are started
+  --seconds 1        duration of a measurement; wrk and autocannon round it to whole seconds
+  --warm-up 50000    requests to each server before its first round
+  --probes 1000000   requests to each server in row 8
+  --tool wrk         load generator: wrk, autocannon or probers; default: the best one installed
+  --seed 1           seed of the random order of the rounds, to repeat a run
+  --no-install       don't pack and install; measure dist/ and the installed peers
 
-Only a run of all rows, and of what is packed, is written into docs/performance.md and docs/performance.svg.`
+A run of all rows writes docs/performance.md and docs/performance.svg, unless --no-install is given.`
 
-/** @throws when an option is none, or has a value that it can't have */
+/** @throws on an unknown option or an invalid value */
 export function readOptions (args) {
   const { values } = parseArgs({
     args,
@@ -49,11 +49,11 @@ export function readOptions (args) {
   }
   if (fleet) {
     const sizes = values.pods.split(',').map(Number)
-    if (!sizes.every(pods => Number.isInteger(pods) && pods > 0)) throw new Error(`Expected --pods to name sizes, got ${values.pods}`)
+    if (!sizes.every(pods => Number.isInteger(pods) && pods > 0)) throw new Error(`Expected --pods to be integers, got ${values.pods}`)
     return { fleet: { sizes, seed: number('seed'), write: values.pods === PODS && values.seed === SEED } }
   }
   const rows = values.only === undefined ? ROWS : values.only.split(',').map(Number)
-  if (!rows.every(row => ROWS.includes(row))) throw new Error(`Expected --only to name rows from 1 to 11, got ${values.only}`)
+  if (!rows.every(row => ROWS.includes(row))) throw new Error(`Expected --only to be rows from 1 to 13 or fleet, got ${values.only}`)
   if (values.tool !== undefined && !Object.hasOwn(tools, values.tool)) {
     throw new Error(`Expected --tool to be one of ${Object.keys(tools).join(', ')}, got ${values.tool}`)
   }
@@ -61,7 +61,7 @@ export function readOptions (args) {
     help: values.help,
     install: !values['no-install'],
     rows: new Set(rows),
-    /** Only a whole run of what is packed is worth keeping. */
+    /** Only a complete run with the packed plugin is written to the docs. */
     write: values.only === undefined && !values['no-install'],
     rounds: number('rounds'),
     fleets: Math.min(number('fleets'), number('rounds')),

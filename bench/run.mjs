@@ -1,4 +1,4 @@
-// Measures fastify-healthz and its peers side by side, and prints one table. `npm run bench -- --help` tells the options.
+// Measures fastify-healthz and its peers, and prints a table. `npm run bench -- --help` lists the options.
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { moveToLoadCore } from './cores.mjs'

@@ -1,7 +1,7 @@
 import { strictEqual } from 'node:assert'
 import { Prober } from './load/prober.mjs'
 
-/** @throws when servers that are compared because they send the same bytes don't; but for the date, and the headers' order */
+/** @throws if the servers don't send the same bytes, except for the date and the order of headers */
 export async function sameBytes (servers) {
   const answers = await Promise.all(servers.map(async server => {
     const prober = await Prober.open(server)
@@ -11,6 +11,6 @@ export async function sameBytes (servers) {
     return [status, ...headers.filter(header => !header.startsWith('date:')).sort(), '', body].join('\n')
   }))
   for (const [index, answer] of answers.entries()) {
-    strictEqual(answer, answers[0], `${servers[index].id} sends other bytes than ${servers[0].id}`)
+    strictEqual(answer, answers[0], `${servers[index].id} and ${servers[0].id} send different bytes`)
   }
 }

@@ -1,6 +1,6 @@
 const RESAMPLES = 2000
 
-/** Random numbers from 0 to 1 that a seed repeats (mulberry32). */
+/** Seeded random numbers from 0 to 1 (mulberry32). */
 export function randomOf (seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0
@@ -10,7 +10,7 @@ export function randomOf (seed) {
   }
 }
 
-/** In another order each time, so that no server always comes after the same one. */
+/** Shuffles the values, so that no server always runs after the same one. */
 export function shuffled (values, random) {
   const left = [...values]
   return values.map(() => left.splice(Math.floor(random() * left.length), 1)[0])
@@ -27,14 +27,14 @@ export function median (values) {
   return quantile(values, 0.5)
 }
 
-/** The median and its 95 % interval, by the bootstrap. */
+/** The median and its 95 % bootstrap interval. */
 export function estimate (values) {
   const random = randomOf(values.length)
   const medians = Array.from({ length: RESAMPLES }, () => median(values.map(() => values[Math.floor(random() * values.length)])))
   return { median: median(values), low: quantile(medians, 0.025), high: quantile(medians, 0.975) }
 }
 
-/** What `values` are to `references`, round by round: both sides of a ratio were measured within the same minute. */
+/** The ratio of `values` to `references`, per round: both sides were measured within the same minute. */
 export function ratio (values, references) {
   return estimate(values.map((value, round) => value / references[round]))
 }

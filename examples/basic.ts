@@ -1,25 +1,25 @@
-// A service with a pretend database that can be taken away and brought back. Start it with `npm start` (PORT is 8080
-// unless you set it), and in another terminal ask:
+// A service with a simulated database that can be stopped and started. Run it with `npm start` (set PORT to use another
+// port than 8080), and in another terminal call
 //
 //   curl -i localhost:8080/healthz/live
 //   curl -i localhost:8080/healthz/ready
 //
-// Both answer 200 and leave no line in the log. Take the database away:
+// Both respond with 200 and log nothing. Stop the database:
 //
 //   curl -X POST localhost:8080/database/down
 //   curl -i localhost:8080/healthz/ready
 //
-// It answers 503. The log has one `warn` line with the cause, however often you ask, and a `request completed` for
-// each 503. Bring the database back:
+// It responds with 503. The cause is logged once at level `warn`, no matter how often you call the probe, and each 503 is
+// logged as `request completed`. Start the database again:
 //
 //   curl -X POST localhost:8080/database/up
 //   curl -i localhost:8080/healthz/ready
 //
-// It answers 200, and one `info` line tells how long the outage was. http://localhost:8080 has buttons for both, and
-// http://localhost:8080/statusz is a page that shows what happens.
+// It responds with 200, and the duration of the outage is logged at level `info`. http://localhost:8080 has buttons for
+// both, and http://localhost:8080/statusz is the status page.
 //
-// End it with `kill` and the `pid` of its log lines, as a deployment would: `ready` fails, requests are served for another
-// 5 s, then it closes and exits with 0. Ctrl-C ends it at once.
+// Stop the service with `kill` and the `pid` in its log lines, as Kubernetes would: `ready` fails, requests are served for
+// another 5 s, then the app closes and the process exits with code 0. Ctrl-C closes it without the delay.
 import Fastify from 'fastify'
 import healthz, { HealthError } from 'fastify-healthz'
 import page from 'fastify-healthz/page'
@@ -34,7 +34,7 @@ const database = {
 const app = Fastify({ logger: true })
 
 app.register(healthz, {
-  // A process that answers is alive. A database that is away is for `ready`: a restart wouldn't bring it back.
+  // A process that responds is alive. The database belongs in `ready`: a restart wouldn't bring it back.
   live: () => {},
   ready: async () => {
     try {
@@ -44,9 +44,9 @@ app.register(healthz, {
     }
   },
   noLog: true,
-  // Anybody may look at this demo. Yours has a function here, which knows your operators.
+  // Everyone may see the details of this demo. In production, pass a function that recognizes operators.
   details: true,
-  // The default, which in a terminal is 0.
+  // The default outside a terminal. In a terminal the default is 0.
   shutdown: { delay: 5000 }
 })
 

@@ -1,21 +1,21 @@
-// A service of several processes. The primary forwards SIGTERM and SIGINT, waits for its workers and exits. It replaces a
-// worker that exits, and has the probes of all workers on a port of its own. Start it with
+// A service with several processes. The primary forwards SIGTERM and SIGINT, waits for its workers and exits. It replaces
+// a worker that exits, and serves the probes of all workers on a separate port. Run it with
 //
 //   npm run build && node dist/examples/cluster.js
 //
-// (PORT is 8080 and PROBES_PORT 9090 unless you set them), and in another terminal probe all workers:
+// (PORT defaults to 8080, PROBES_PORT to 9090), and in another terminal probe all workers:
 //
 //   curl -i localhost:9090/healthz/live
 //
-// It responds with 200. Stop a worker where it is, as a blocked event loop would. Its `pid` is in its log lines:
+// It responds with 200. Suspend a worker, which has the effect of a blocked event loop. Its `pid` is in its log lines:
 //
 //   kill -STOP 4711
 //   curl -i localhost:9090/healthz/live
 //
-// It responds with 503 and `worker-2: no answer within 800 ms`, until `kill -CONT 4711`. Port 8080 hides that: the probe of
-// a worker there is answered by any of them.
+// It responds with 503 and `worker-2: no answer within 800 ms`, until `kill -CONT 4711`. A probe of port 8080 doesn't
+// detect that, since any worker may respond to it.
 //
-// End it with `kill` and the `pid` of the primary, or with Ctrl-C.
+// Stop it with `kill` and the `pid` of the primary, or with Ctrl-C.
 import cluster, { type Worker } from 'node:cluster'
 import { on } from 'node:events'
 import Fastify from 'fastify'
@@ -26,7 +26,7 @@ else worker()
 
 async function primary () {
   const app = Fastify({ logger: true })
-  /** The workers and the exit codes that they will have. */
+  /** The workers, each with a promise for its exit code. */
   const workers = new Map<Worker, Promise<number | null>>()
   const listening = new Set<Worker>()
   const someListens = () => listening.size > 0
@@ -36,9 +36,9 @@ async function primary () {
     ready: { workers: someListens },
     noLog: true,
     shutdown: {
-      // The workers drain. What the primary forwards late is a second signal for them.
+      // The workers drain themselves. A signal that the primary forwards after a delay may be their second one.
       delay: 0,
-      // Longer than delay + timeout of the workers.
+      // Longer than the workers' `delay` plus `timeout`.
       timeout: 20_000,
       async close (signal = 'SIGTERM') {
         for (const worker of workers.keys()) worker.process.kill(signal)
@@ -77,7 +77,7 @@ async function primary () {
 function ask (worker: Worker, probe: string) {
   return async (context: CheckContext) => {
     context.awaiting = 'answer'
-    // It may have exited.
+    // The callback ignores the error if the worker has exited.
     worker.send({ probe }, () => {})
     for await (const [result] of on(worker, 'message', { signal: context.signal })) {
       if (result.probe !== probe) continue
@@ -92,7 +92,7 @@ async function worker () {
 
   app.register(healthz, {
     ready: { database: async () => {} },
-    // Below that of the primary, which waits for the result.
+    // Shorter than in the primary, which waits for the result.
     timeout: 500,
     noLog: true,
     shutdown: true

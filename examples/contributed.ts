@@ -1,16 +1,15 @@
-// A service whose database is another plugin's, and so is the check for it: `database-plugin.ts` adds it with
-// `app.healthz.add`. Run it with
+// A service whose database plugin, `database-plugin.ts`, adds its own check with `app.healthz.add`. Run it with
 //
 //   npm run build && node dist/examples/contributed.js
 //
-// and try it as `basic.ts` says. The title of the 503 begins with the name of the check: `database: Can't connect`.
+// and try the commands in `basic.ts`. The title of the 503 starts with the name of the check: `database: Can't connect`.
 import Fastify from 'fastify'
 import healthz from 'fastify-healthz'
 import database from './database-plugin.js'
 
 const app = Fastify({ logger: true })
 
-// First the plugin that has the probes, then those that add checks to them.
+// Register healthz before the plugins that add checks.
 app.register(healthz, { noLog: true, shutdown: true })
 app.register(database)
 

@@ -1,12 +1,12 @@
-// A plugin that owns a pretend database and brings along the check for it, so that whoever registers it need not know
-// how to ask. `contributed.ts` does.
+// A plugin that owns a simulated database and adds the check for it, so that the app doesn't need to know how to check it.
+// `contributed.ts` uses it.
 import { HealthError } from 'fastify-healthz'
 import fp from 'fastify-plugin'
 
 export interface Database {
-  /** Set it to `false` to take the database away. */
+  /** Set it to `false` to simulate an outage. */
   up: boolean
-  /** Rejects while the database can't be reached. */
+  /** Rejects while the database is unreachable. */
   ping (): Promise<void>
   close (): Promise<void>
 }
@@ -37,6 +37,6 @@ export default fp(async app => {
     }
   })
 
-  // No check runs any more once the app begins to close, so nothing has to be taken away.
+  // Checks no longer run when the app closes, so there is no need to remove this one.
   app.addHook('onClose', () => db.close())
 }, { name: 'database', fastify: '5.x', dependencies: ['fastify-healthz'] })

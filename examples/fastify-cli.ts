@@ -1,11 +1,11 @@
-// An app that is started by fastify-cli, which closes it on a signal by itself. So the drain stands in `preClose`, and
-// Fastify must not refuse requests meanwhile (`return503OnClosing`). Run it with
+// An app for fastify-cli, which closes the app on a signal. The app therefore drains in `preClose`, and Fastify must not
+// reject requests during the drain (`return503OnClosing`). Run it with
 //
 //   npm run build && npx fastify start --options --log-level info --close-grace-delay 15000 dist/examples/fastify-cli.js
 //
-// which listens on port 3000, and end it with `kill` and the `pid` of its log lines: it drains for 5 s (DRAIN_MS), closes,
-// and exits with 0. fastify-cli kills the process after `--close-grace-delay`, half a second unless you set it. The drain
-// must be over within Fastify's `pluginTimeout`, too.
+// It listens on port 3000. Stop it with `kill` and the `pid` in its log lines: it drains for 5 s (DRAIN_MS), closes, and
+// exits with code 0. fastify-cli kills the process after `--close-grace-delay`, which defaults to 500 ms. The drain must
+// also be shorter than Fastify's `pluginTimeout`.
 import type { FastifyInstance } from 'fastify'
 import healthz from 'fastify-healthz'
 

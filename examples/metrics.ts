@@ -7,7 +7,7 @@
 //   curl localhost:8080/healthz/ready
 //   curl localhost:8080/metrics | grep healthz_
 //
-// A scrape reads the last results: a check has no samples before somebody, such as the kubelet, has called its probe.
+// A scrape exports the latest results and runs no checks. A check has no samples until its probe has been called.
 import Fastify from 'fastify'
 import healthz, { HealthError } from 'fastify-healthz'
 import prometheus from 'fastify-healthz/prometheus'
@@ -26,7 +26,7 @@ app.register(healthz, {
   noLog: true,
   shutdown: true
 })
-// The option can be left out where only one client is installed. This project has two, for its tests.
+// `register` is optional if only one Prometheus client is installed. This project has two, for its tests.
 app.register(prometheus, { register })
 
 // fastify-metrics adds this route.

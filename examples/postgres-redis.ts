@@ -1,15 +1,15 @@
-// A service with PostgreSQL and Redis, whose plugins bring along the checks for them. Run it with
+// A service with PostgreSQL and Redis, whose plugins add the checks for them. Run it with
 //
 //   npm run build
 //   DATABASE_URL=postgres://postgres@localhost/test REDIS_URL=redis://localhost node dist/examples/postgres-redis.js
 //
-// and ask
+// and call
 //
 //   curl localhost:8080/time
 //   curl -i localhost:8080/healthz/ready
 //
-// While the database is away, the second answers 503 and says why, e.g. `database: connection refused`. While Redis is
-// away, it passes and leaves a warning in the log: the service can do without.
+// While the database is down, the second responds with 503 and the cause, e.g. `database: connection refused`. While Redis
+// is down, it passes and a warning is logged, since the service works without its cache.
 import fastifyPostgres from '@fastify/postgres'
 import Fastify from 'fastify'
 import healthz from 'fastify-healthz'
@@ -27,18 +27,18 @@ const { DATABASE_URL, REDIS_URL = 'redis://localhost' } = process.env
 if (DATABASE_URL === undefined) throw new Error('DATABASE_URL is not set')
 
 const database = fp(async app => {
-  // Without the timeout, a connection that the network swallows while it is made keeps its place in the pool for ever.
+  // Without this timeout, a connection attempt whose packets are dropped occupies a slot of the pool indefinitely.
   await app.register(fastifyPostgres, { connectionString: DATABASE_URL, connectionTimeoutMillis: 5000 })
-  // An error that nobody listens to ends the process.
+  // Without a listener, the error of an idle connection crashes the process.
   app.pg.pool.on('error', err => app.log.warn({ err }, 'an idle connection to the database was lost'))
   app.healthz.add('ready', 'database', postgres(app.pg))
 }, { name: 'database', dependencies: ['fastify-healthz'] })
 
 const cache = fp(async app => {
-  // Not by @fastify/redis, with which no app boots while Redis is away. No request waits long for one that is. The
-  // timeout is longer than that of the check, which tells why.
+  // Not @fastify/redis, with which the app doesn't boot while Redis is down. With these options requests don't wait long for
+  // a Redis that is down. The timeout is longer than that of the check, so that the check reports the cause.
   const client = new Redis(REDIS_URL, { commandTimeout: 1000, maxRetriesPerRequest: 0 })
-  // There is one with each attempt to connect again. The check tells of it once.
+  // Emitted on every attempt to reconnect. The failing check is logged once.
   client.on('error', () => {})
   app.decorate('cache', client)
   app.addHook('onClose', async () => { client.disconnect() })

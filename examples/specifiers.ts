@@ -1,8 +1,8 @@
-// Checks by specifier: the module and the name of its export, with nothing to import here. Run it with
+// Checks by specifier: the path of a module and the name of an export, with no import here. Run it with
 //
 //   npm run build && node dist/examples/specifiers.js
 //
-// and try it as `basic.ts` says. A specifier that can't be loaded refuses the boot: change one and see.
+// and try the commands in `basic.ts`. A specifier that can't be loaded makes registration fail. Change one to see the error.
 import Fastify from 'fastify'
 import healthz from 'fastify-healthz'
 import type { Database, Worker } from './checks.js'

@@ -1,4 +1,4 @@
-// The worker of `worker.ts` with a stream of Redis and a consumer group. Run it with
+// The worker of `worker.ts` with a Redis stream and a consumer group. Run it with
 //
 //   npm run build && REDIS_URL=redis://localhost node dist/examples/worker-redis.js
 //
@@ -6,7 +6,7 @@
 //
 //   redis-cli XADD jobs '*' ms 10000
 //
-// A job that failed, wasn't acknowledged or whose worker crashed is claimed by any worker after `MAX_JOB_MS`.
+// A job that failed, wasn't acknowledged or whose worker crashed is claimed by another worker after `MAX_JOB_MS`.
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify from 'fastify'
@@ -32,14 +32,14 @@ app.register(healthz, {
 
 app.register(async app => {
   const { drainSignal } = app.healthz
-  // Commands time out, so that the loop goes on while Redis is down. A read blocks for a second, on its own connection.
+  // Commands time out, so that the loop keeps running while Redis is down. Reads block for 1 s, on a separate connection.
   const client = new Redis(REDIS_URL, { commandTimeout: 1000 }).on('error', () => {})
   const reader = new Redis(REDIS_URL, { commandTimeout: 2000 }).on('error', () => {})
   app.healthz.add('ready', 'queue', redis(client))
   app.addHook('onReady', async () => { consume() })
-  // Ends the read. If it was just given a job, another worker claims that later.
+  // Cancels the read. If Redis has just delivered a job to it, another worker claims that job later.
   drainSignal.addEventListener('abort', () => reader.disconnect())
-  // It is called once nothing is held.
+  // Runs once no job is in flight.
   app.addHook('onClose', async () => client.disconnect())
 
   async function consume () {
@@ -59,7 +59,7 @@ app.register(async app => {
   }
 
   let cursor = '0'
-  /** A job that has been pending for longer than a job may take. */
+  /** Claims a job that has been pending for longer than `MAX_JOB_MS`. */
   async function claim () {
     const [next, jobs] = await client.xautoclaim(STREAM, GROUP, NAME, MAX_JOB_MS, cursor, 'COUNT', 1) as [string, Job[]]
     cursor = next

@@ -8,9 +8,9 @@
 //   curl -i localhost:9090/healthz/live
 //   curl -i localhost:9090/healthz/ready
 //
-// Stop it with `kill` and the `pid` of its log lines: it takes no further job, finishes the one in flight, acknowledges it
-// and exits with 0 at once. A job that takes longer than `MAX_JOB_MS` fails the liveness probe, so that the kubelet restarts
-// the container, and is named in the last line of the log.
+// Stop it with `kill` and the `pid` in its log lines: it takes no further job, finishes the one in flight, acknowledges it
+// and exits with code 0 immediately. A job that takes longer than `MAX_JOB_MS` fails the liveness probe, so that the kubelet
+// restarts the container. Its id is in the last line of the log.
 import { setTimeout } from 'node:timers/promises'
 import { type Channel, type ChannelModel, connect, type ConsumeMessage } from 'amqplib'
 import Fastify from 'fastify'
@@ -34,16 +34,16 @@ app.register(async app => {
   let channel: Channel | undefined
   let cancel = () => {}
   drainSignal.addEventListener('abort', () => cancel())
-  // Without a job it beats by a timer. A job that hangs stops it.
+  // Idle, a timer beats. While a job runs it doesn't, so that a job that hangs fails `live`.
   setInterval(() => { if (app.healthz.holds.length === 0) worker.beat() }, 1000).unref()
 
-  // The worker boots while RabbitMQ is down, and consumes as soon as it is connected, also after an outage.
+  // The worker boots while RabbitMQ is down, and consumes as soon as it connects. It reconnects after an outage.
   const connection = await connect(AMQP_URL, { recovery: { setup: consume, waitForConnect: false } })
   const failed = (err: Error) => app.log.warn({ err }, 'not connected to RabbitMQ')
-  // Each error is followed by one of the other two.
+  // Each `error` is followed by one of the other two events.
   connection.on('error', () => {}).on('disconnect', failed).on('connect-failed', failed)
   app.healthz.add('ready', 'queue', amqp(connection))
-  // It is called once nothing is held. The connection alone may close before the last `ack` is sent.
+  // Runs once no job is in flight. Closing only the connection could lose the last `ack`.
   app.addHook('onClose', async () => {
     await channel?.close().catch(() => {})
     await connection.close()
@@ -52,23 +52,23 @@ app.register(async app => {
   async function consume (connection: ChannelModel) {
     const current = channel = await connection.createChannel()
     current.on('error', err => app.log.warn({ err }, 'channel failed'))
-    // Connects again, with a new channel.
+    // Reconnects with a new channel.
     const restart = () => { if (!drainSignal.aborted) connection.close().catch(() => {}) }
     current.on('close', restart)
     await current.assertQueue(QUEUE)
-    // One job at a time. What another worker could do meanwhile isn't fetched.
+    // One job at a time. Others stay in the queue for other workers.
     await current.prefetch(1)
     const { consumerTag } = await current.consume(QUEUE, async message => {
-      // RabbitMQ has canceled the consumer, for example since the queue was deleted.
+      // RabbitMQ has canceled the consumer, for example because the queue was deleted.
       if (message === null) return restart()
-      // It was on its way when the drain started, and is for another worker.
+      // Delivered while the drain started. Another worker takes it.
       if (drainSignal.aborted) return current.nack(message)
       const job = message.properties.messageId ?? message.fields.deliveryTag
       const release = app.healthz.hold(`job ${job}`)
       worker.beat()
       try {
         if (await run(job, message)) current.ack(message)
-        // A job has a second try. After that it is dropped, or moved to the dead letter exchange of the queue.
+        // A failed job is retried once. After that it is dropped, or moved to the dead letter exchange of the queue.
         else current.nack(message, false, !message.fields.redelivered)
       } catch (err) {
         app.log.warn({ err, job }, 'job not acknowledged, RabbitMQ delivers it again')
@@ -82,7 +82,7 @@ app.register(async app => {
   }
 })
 
-/** Whether the job is done. */
+/** Runs the job. Resolves with `false` if it failed. */
 async function run (job: unknown, { content, fields: { redelivered } }: ConsumeMessage): Promise<boolean> {
   try {
     app.log.info({ job, redelivered }, 'job started')

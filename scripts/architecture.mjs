@@ -1,7 +1,7 @@
-// Draws the directories of `lib/` and their imports, from the code, into docs/architecture.md:
+// Generates the diagram of the directories of `lib/` and their imports in docs/architecture.md:
 //
 //   node scripts/architecture.mjs
-//   node scripts/architecture.mjs --check   fails if the drawing is not that of the code, or an import leads back to its file
+//   node scripts/architecture.mjs --check   fails if the diagram is out of date or if imports are circular
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { cruise } from 'dependency-cruiser'
@@ -22,16 +22,19 @@ async function modules (collapse) {
 
 const directories = await modules('^lib/[^/]+/')
 const circular = [...await modules(), ...directories].flatMap(({ source, dependencies }) =>
-  dependencies.filter(({ circular }) => circular).map(({ resolved }) => `${source} imports ${resolved}, which leads back to it`))
+  dependencies.filter(({ circular }) => circular).map(({ resolved }) => `circular import: ${source} imports ${resolved}`))
 
 const nameOf = path => path.replace(/^lib\/|\.ts$/g, '')
 const all = directories
   .map(({ source, dependencies }) => ({ name: nameOf(source), imports: dependencies.map(({ resolved }) => nameOf(resolved)).sort() }))
   .sort((a, b) => a.name < b.name ? -1 : 1)
 
-/** Files that import others like them alone: one box, to which an arrow goes only from what imports nothing else. */
+/**
+ * Files at the top of `lib/` that import only other such files. They share one box, and only modules that import nothing
+ * else have an arrow to it.
+ */
 const isBase = name => !name.endsWith('/') && all.find(one => one.name === name).imports.every(isBase)
-// A dash or a slash would be read as more than a name.
+// Mermaid doesn't accept a slash or a dash in an id.
 const box = name => isBase(name) ? 'base' : `${name.replace(/\W/g, '_')}["${name}"]`
 const arrows = all.filter(({ name }) => !isBase(name)).flatMap(({ name, imports }) => {
   const others = imports.filter(other => !isBase(other))
@@ -43,7 +46,7 @@ const drawing = ['```mermaid', 'flowchart TB', ...arrows, `  base["${base}"]`, '
 const text = readFileSync(PAGE, 'utf8')
 const drawn = text.replace(PLACE, (_all, before, after) => before + drawing + after)
 if (process.argv.includes('--check')) {
-  const wrong = [...circular, ...(drawn === text ? [] : ['docs/architecture.md shows something else: run node scripts/architecture.mjs'])]
+  const wrong = [...circular, ...(drawn === text ? [] : ['docs/architecture.md is out of date: run node scripts/architecture.mjs'])]
   for (const line of wrong) console.error(line)
   process.exitCode = wrong.length > 0 ? 1 : 0
 } else {

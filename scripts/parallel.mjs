@@ -1,7 +1,7 @@
 // Runs scripts of package.json in parallel: `node scripts/parallel.mjs lint typecheck`.
 //
-// Each one's output is printed as a whole when it ends: of those that failed all of it, of the others one line. Exits with
-// 1 if one failed.
+// Prints the output of each script when it exits: all of it if the script failed, otherwise one line. Exits with 1 if any
+// script failed.
 import { spawn } from 'node:child_process'
 
 const ends = process.argv.slice(2).map(script => new Promise(resolve => {

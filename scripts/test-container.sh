@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
 # Builds the image of examples/docker with podman, and runs test/e2e/container.test.ts on it.
 #
-# Isolated from the rest of the machine: mounts, processes and ports are in separate namespaces, which end with everything
-# in them. Images and the state of podman are in a temporary directory.
+# Isolated from the rest of the machine: mounts, processes and ports are in separate namespaces, whose processes are killed
+# at the end. Images and the state of podman are in a temporary directory.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 lack () {
-  echo "npm run test:container needs $1" >&2
+  echo "npm run test:container requires $1" >&2
   exit 1
 }
 for tool in podman crun unshare ip; do
-  command -v $tool >/dev/null || lack "$tool. Debian has it in one of the packages podman, crun, util-linux and iproute2."
+  command -v $tool >/dev/null || lack "$tool. On Debian, install podman, crun, util-linux and iproute2."
 done
-((EUID == 0)) || lack 'to be run as root, to create namespaces.'
+((EUID == 0)) || lack 'root, to create namespaces.'
 
 dir=$(mktemp -d) namespaces=
 cleanup () {
-  # Processes in the namespaces would keep running.
+  # Otherwise processes in the namespaces would keep running.
   if [[ -n $namespaces ]]; then kill -KILL "$namespaces" 2>/dev/null || true; wait; fi
   rm -rf "$dir"
 }
@@ -28,7 +28,7 @@ cat >"$dir/containers.conf" <<'END'
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 [containers]
-# A sandbox doesn't permit cgroups and higher limits.
+# A sandbox may not permit cgroups and higher limits.
 cgroups = "disabled"
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 END
@@ -50,7 +50,7 @@ apart () {
   namespaces=
 }
 
-# Replaces `node:*-slim`, so that no image is pulled: Node.js, npm and a shell of this machine, with their libraries.
+# Replaces `node:*-slim`, so that no image is pulled: Node.js, npm and a shell from this machine, with their libraries.
 base () {
   local root=$dir/base file cafile
   mkdir -p "$root"/{etc,root,usr/bin,usr/local/{bin,etc,lib/node_modules}}
@@ -64,7 +64,7 @@ base () {
   for file in $(ldd "$root"/usr/bin/* "$root/usr/local/bin/node" | grep -oE '[[:blank:]]/[^ ]+' | sort -u); do
     cp -L --parents "$file" "$root"
   done
-  # Uses the registry of this machine.
+  # Use the npm registry that is configured on this machine.
   cafile=$(npm config get cafile)
   if [[ $cafile != null ]]; then
     cp "$cafile" "$root/usr/local/etc/ca.pem"
@@ -74,7 +74,7 @@ base () {
   tar -c -C "$root" -f "$root.tar" .
 }
 
-# A copy of the example that depends on the packed package, and on all others in the versions of this project.
+# A copy of the example that depends on the packed package. All other packages have the versions of this project.
 context () {
   mkdir -p "$dir/packages"
   cp -r examples/docker "$dir/app"

@@ -1,10 +1,11 @@
-// Runs the unit and integration tests with other versions of Node and Fastify, each in a copy of the project with its own `node_modules`:
+// Runs the unit and integration tests with other versions of Node.js and Fastify, each in a copy of the project with its own
+// `node_modules`:
 //
 //   npm run test:versions                                        all versions
 //   npm run test:versions -- 24/5 22/6                           two of them
 //   npm run test:versions -- 22/6 test/unit/http/routes.test.ts  a single test
 //
-// The output of the tests goes to stdout. The last lines are the results by version.
+// Prints the output of the tests, and finally the result of each version.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,7 +15,7 @@ import { fileURLToPath } from 'node:url'
 const FASTIFY = { 5: '^5.0.0', '5.0': '5.0.0', 6: '^6.0.0-0' }
 const VERSIONS = ['20/5', '22/5', '24/5', '26/5', '22/5.0', '22/6', '26/6']
 
-// The other tiers don't depend on the versions, or need minutes or services.
+// The other tests don't depend on the versions, take minutes or need services.
 const TIERS = ['--jobs=3', 'test/unit/**/*.test.ts', 'test/integration/**/*.test.ts']
 
 const project = fileURLToPath(new URL('..', import.meta.url))
@@ -46,7 +47,7 @@ function test (node, fastify) {
     for (const file of ['dist', ...files]) {
       if (existsSync(join(project, file))) cpSync(join(project, file), join(copy, file), { recursive: true })
     }
-    // The package `node` contains the binary. `--legacy-peer-deps`: no plugin has an alpha of Fastify in its range.
+    // The package `node` contains the binary. `--legacy-peer-deps`, since no plugin accepts an alpha version of Fastify.
     execFileSync('npm', [
       'install', '--no-save', '--no-audit', '--prefer-offline', '--legacy-peer-deps', '--loglevel=error',
       `node@${node}`, `fastify@${FASTIFY[fastify]}`

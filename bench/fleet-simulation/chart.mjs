@@ -11,7 +11,7 @@ const HEIGHT = 84
 const GAP = 44
 const BEFORE = 60
 
-/** The queries in each second before, in and after an outage: one strip for each set-up, all of one scale. */
+/** The queries in each second before, during and after an outage: one strip for each setup, all on the same scale. */
 export function chart (results) {
   const shown = SHOWN.map(id => results.find(({ setup }) => setup.id === id))
   const [{ pods, around }] = shown

@@ -1,16 +1,16 @@
-/** Promises settle between two immediates of Node's, so a batch of events costs one turn of the event loop. */
+/** Node.js settles promises between two immediates, so a batch of events takes only one iteration of the event loop. */
 const BATCH = 256
 
 /**
- * The clock of the simulation: time jumps from one event to the next. It is the engine's clock as well.
- * The events are a binary heap, by time and then by order.
+ * The clock of the simulation, where time jumps from one event to the next. The engine uses it as its clock. The events are
+ * in a binary heap, sorted by time and then by the order in which they were added.
  */
 export class Clock {
   #now = 0
   #order = 0
   #heap = []
 
-  /** @param random numbers from 0 to 1, for the engine's jitter */
+  /** @param random returns numbers from 0 to 1, for the engine's jitter */
   constructor (random) {
     this.random = random
   }
@@ -24,17 +24,17 @@ export class Clock {
     return event
   }
 
-  /** The event stays in the heap until it is due. */
+  /** Removes the callback. The event stays in the heap until it is due. */
   cancel (event) {
     if (event !== undefined) event.callback = undefined
   }
 
-  /** When all that is due now has been called. */
+  /** Calls back after all callbacks that are due now. */
   afterPoll (callback) {
     this.start(callback, 0)
   }
 
-  /** Calls what is due until then, in order. What an event settles is settled before the next one. */
+  /** Calls everything due until `end`, in order. Promises that an event settles are settled before the next event. */
   async runUntil (end) {
     const step = () => {
       if (this.#heap[0]?.at <= end) this.#call(this.#pop())

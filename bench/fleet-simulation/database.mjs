@@ -1,10 +1,10 @@
-/** No run times out within this, in ms. */
+/** Shorter than the timeout of a check, in ms. */
 const SOON = 500
 const REFUSED = new Error('connect ECONNREFUSED')
 
 /**
- * The database that all pods share. It works on one query after the other, `capacity` in a second, so it slows down when
- * more arrive. One that it has begun to work on is finished, also when nobody waits for it any more.
+ * The database that all pods share. It processes queries sequentially, `capacity` per second, so it slows down when more
+ * arrive. A query that it has accepted is finished even if its client has given up.
  */
 export class Database {
   #clock
@@ -12,12 +12,12 @@ export class Database {
   #msPerQuery
   #busyUntil = 0
   #state = 'up'
-  /** What arrived while it hung. */
+  /** Queries that arrived while it hung. */
   #waiting = new Set()
 
   /**
-   * @param capacity queries a second
-   * @param latency the time on the network and for one query, in ms
+   * @param capacity queries per second
+   * @param latency the time for the network and for one query, in ms
    */
   constructor (clock, { capacity, latency }) {
     this.#clock = clock
@@ -27,7 +27,8 @@ export class Database {
 
   /**
    * @param client `alive` until its process exits
-   * @param run its `signal` gives the query up: the connection closes, and the database drops a query that waits
+   * @param run its `signal` cancels the query: the connection closes, and the database drops a query that arrived while it
+   * hung
    */
   query (client, run) {
     this.#count()
@@ -35,7 +36,7 @@ export class Database {
       const query = { client, resolve }
       if (this.#state === 'refuses') return this.#clock.start(() => reject(REFUSED), this.latency)
       if (this.#state === 'hangs') this.#waiting.add(query)
-      // A signal is what costs most in this simulation, so it isn't read for a query that is answered soon.
+      // Creating the signal is the most expensive part of this simulation, so it is skipped for queries that finish soon.
       else if (this.#serve(query) < SOON) return
       run?.signal.addEventListener('abort', () => {
         this.#waiting.delete(query)
@@ -49,7 +50,7 @@ export class Database {
     this.#state = state
   }
 
-  /** It is back, and works on what has waited. Returns how many queries that are. */
+  /** Ends the outage and processes the waiting queries. Returns their number. */
   recover () {
     const waiting = [...this.#waiting].filter(({ client }) => client.alive)
     this.#waiting.clear()
@@ -58,12 +59,12 @@ export class Database {
     return waiting.length
   }
 
-  /** How many queries arrived in each second from `from` until `to`, in ms. */
+  /** The number of queries that arrived in each second between `from` and `to`, in ms. */
   countsIn (from, to) {
     return Array.from({ length: Math.round((to - from) / 1000) }, (_, i) => this.#counts[Math.round(from / 1000) + i] ?? 0)
   }
 
-  /** Returns how long it takes, in ms. */
+  /** Processes a query. Returns how long that takes, in ms. */
   #serve ({ resolve }) {
     const now = this.#clock.now()
     this.#busyUntil = Math.max(now, this.#busyUntil) + this.#msPerQuery

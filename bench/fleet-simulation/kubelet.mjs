@@ -2,7 +2,7 @@
 export const PERIOD = 10_000
 const TIMEOUT = 1000
 export const FAILURE_THRESHOLD = 3
-/** Restarts of a container after its first are delayed, by twice as much each time. */
+/** The first restart of a container is immediate. The next ones are delayed, by twice as much each time. */
 const BACK_OFF = 10_000
 const MAX_BACK_OFF = 300_000
 
@@ -12,15 +12,15 @@ export class Pod {
   #boot
   #fleet
   #client
-  /** The container while it listens. It isn't probed before, as with a startup probe. */
+  /** The container, once it listens. It isn't probed before that, as with a startup probe. */
   #container
   #restarts = 0
   #liveFailures = 0
   #readiness
 
   /**
-   * @param boot starts a container: calls back with it once it listens, or calls the second callback when it exits
-   * @param fleet counts for all pods
+   * @param boot starts a container: calls the first callback with it once it listens, or the second one when it exits
+   * @param fleet the counters of all pods
    */
   constructor (clock, boot, fleet) {
     this.#clock = clock
@@ -30,7 +30,7 @@ export class Pod {
     this.#start()
   }
 
-  /** Starts to probe `live` or `ready`, `phase` of a period from now on: 0 to 1. */
+  /** Starts probing `live` or `ready` after a fraction of a period, `phase` (0 to 1). */
   probe (name, phase) {
     const onResult = passed => name === 'live' ? this.#onLive(passed) : this.#onReady(passed)
     const tick = () => {

@@ -1,11 +1,11 @@
-/** How many pods are ready where the kubelets have this `failureThreshold` for readiness. */
+/** Counts ready pods, for kubelets with a given `failureThreshold` of the readiness probe. */
 export class ReadyCount {
   #clock
   #pods
   #count = 0
   #watchedAt = 0
   #mostUnready = 0
-  /** Since when so many pods have been ready. */
+  /** By share of the pods: the time since when that many have been ready. */
   #marks
 
   constructor (clock, pods, failureThreshold) {
@@ -24,18 +24,18 @@ export class ReadyCount {
     }
   }
 
-  /** What is asked from here on counts from now. */
+  /** Resets `mostUnready` and the start time of `secondsUntil()`. */
   watch () {
     this.#watchedAt = this.#clock.now()
     this.#mostUnready = this.#pods - this.#count
   }
 
-  /** How many pods were unready at once. */
+  /** The maximum number of pods that were unready at the same time. */
   get mostUnready () {
     return this.#mostUnready
   }
 
-  /** After how many seconds this share of the pods was ready and stayed so; `Infinity` if it isn't. */
+  /** Seconds until this share of the pods was ready and stayed ready. `Infinity` if it isn't ready. */
   secondsUntil (share) {
     const mark = this.#marks.find(mark => mark.share === share)
     return this.#count < mark.pods ? Infinity : Math.max(0, mark.since - this.#watchedAt) / 1000

@@ -1,4 +1,5 @@
-// Simulates a fleet of pods that check one database. Prints its tables, and writes them into docs/scale.md and its picture.
+// Simulates a fleet of pods that check one database. Prints the tables, and writes them to docs/scale.md and the chart to
+// docs/scale.svg.
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { putInto } from '../report/document.mjs'
@@ -9,7 +10,7 @@ import { conditions, loads, outages, spreading, targets } from './tables.mjs'
 
 const path = name => fileURLToPath(new URL(`../../${name}`, import.meta.url))
 
-/** @param sizes how many pods, for each fleet */
+/** @param sizes the number of pods of each fleet */
 export async function simulateFleets ({ sizes, seed, write, say }) {
   const results = []
   for (const pods of sizes) {
@@ -25,7 +26,7 @@ export async function simulateFleets ({ sizes, seed, write, say }) {
   if (write) document(results, { sizes, cold, seed })
 }
 
-/** Puts the tables into the document, those of the outages for the last size alone, and draws the picture. */
+/** Writes the tables to the page, those of outages for the last size only, and draws the chart. */
 export function document (results, { sizes, cold, seed }) {
   const shown = sizes.slice(-1)
   putInto(path('docs/scale.md'), report(results, { sizes, shown, cold, seed }), 'npm run bench -- --only fleet')

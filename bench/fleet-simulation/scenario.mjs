@@ -5,30 +5,30 @@ import { FAILURE_THRESHOLD, PERIOD, Pod } from './kubelet.mjs'
 import { ReadyCount } from './ready-count.mjs'
 import { BOOT, INTERVAL } from './setups.mjs'
 
-/** What happens to the database. */
+/** The kinds of outage: how the database fails. */
 export const FAILURES = ['refuses', 'hangs']
-/** Queries a second that the database has left for checks. */
+/** Queries per second that the database has left for checks. */
 export const CAPACITY = 5000
-/** The time on the network and for one query, in ms. */
+/** The time for the network and for one query, in ms. */
 const LATENCY = 2
-/** What a fleet goes through, in ms. All pods start in the same instant. */
+/** The phases of a simulation, in ms. All pods start in the same instant. */
 export const WARM_UP = 60 * INTERVAL
 export const REST = 10 * INTERVAL
 export const BLIP = 2000
 const BETWEEN = 4 * INTERVAL
 export const OUTAGE = 120_000
 export const AFTER = 180_000
-/** The longest that it takes until 99 % of the pods are ready again: restarts of containers are delayed by up to 300 s. */
+/** How long to wait until 99 % of the pods are ready again. Restarts of containers are delayed by up to 300 s. */
 const GIVE_UP = 900_000
 /** How long the database refuses when all pods start during an outage. */
 const COLD = 600_000
 
-/** Pods that start together query together, if nothing spreads them. The blip and the outage hit that moment. */
+/** Pods that start together query together unless jitter spreads them. The blip and the outage happen at that moment. */
 const BLIP_AT = BOOT + WARM_UP + REST - 1000
 const OUTAGE_AT = BLIP_AT + BETWEEN
 
 /**
- * A fleet of one set-up: at rest, in a blip, in an outage and after it.
+ * Simulates a fleet with one setup: at rest, in a blip, during an outage and after it.
  * @param failure one of `FAILURES`
  */
 export async function simulate ({ boot, probes, random }, { pods, failure, seed }) {
@@ -38,7 +38,7 @@ export async function simulate ({ boot, probes, random }, { pods, failure, seed 
   const [ready, impatient] = [FAILURE_THRESHOLD, 1].map(threshold => new ReadyCount(clock, pods, threshold))
   const fleet = { restarts: 0, ready: [ready, impatient] }
   const all = start(pods, boot, { clock, database, probes }, fleet)
-  // No kubelet probes during the warm-up, which changes nothing for what runs in the background.
+  // The kubelets don't probe during the warm-up. Checks that run in the background aren't affected by that.
   await clock.runUntil(BOOT + WARM_UP - 3 * PERIOD)
   for (const pod of all) for (const name of probes) pod.probe(name, chance())
 
@@ -77,7 +77,7 @@ export async function simulate ({ boot, probes, random }, { pods, failure, seed 
   }
 }
 
-/** A fleet that starts in the same instant while the database refuses: its queries in each second. */
+/** The queries per second of a fleet that starts in the same instant while the database refuses connections. */
 export async function coldStart ({ boot, probes, random }, { pods, seed }) {
   const clock = new Clock(random ?? randomOf(seed))
   const database = new Database(clock, { capacity: CAPACITY, latency: LATENCY })

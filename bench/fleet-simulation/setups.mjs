@@ -1,4 +1,4 @@
-// How a service checks its database: by the plugin's engine, as it is in dist/, and by the rules of two peers.
+// The ways to check a database: with the plugin's engine from dist/, and by the rules of two peers.
 import { CheckRunner } from '../../dist/lib/engine/check.js'
 import { Lifecycle } from '../../dist/lib/engine/lifecycle.js'
 import { Probe } from '../../dist/lib/engine/probe.js'
@@ -6,7 +6,7 @@ import { policyOf } from '../../dist/lib/options/probe-policies.js'
 
 /** How long a container takes until it listens, in ms. */
 export const BOOT = 5000
-/** Fastify's default for a plugin that isn't ready, in ms. */
+/** Fastify's default `pluginTimeout`, in ms. */
 const PLUGIN_TIMEOUT = 10_000
 
 export const INTERVAL = 30_000
@@ -19,8 +19,8 @@ const READY = ['ready']
 const BOTH = ['live', 'ready']
 
 /**
- * In the order of the tables. `probes` are those that check the database: one that checks nothing always passes, and isn't
- * simulated. `random` is the engine's, where it isn't the simulation's.
+ * In the order of the tables. `probes` are those that check the database: a probe without checks always passes, and isn't
+ * simulated. `random` overrides the random numbers of the engine.
  */
 export const SETUPS = [
   { id: 'plain', name: 'plain check', probes: READY, boot: engine({}) },
@@ -35,10 +35,10 @@ export const SETUPS = [
 ]
 
 const ignore = () => {}
-/** Receives what the engine reports. */
+/** An observer that ignores everything. */
 const nobody = new Proxy({}, { get: () => ignore })
 
-/** The plugin's engine, with a check that hands its signal on, as the ready-made checks do. */
+/** The plugin's engine, with a check that passes its signal on, like the ready-made checks. */
 function engine (options) {
   return ({ clock, database, probes }, client, listen) => clock.start(() => {
     const lifecycle = new Lifecycle(clock, nobody)
@@ -67,14 +67,14 @@ function passes ({ problem }) {
   return problem.status === 200
 }
 
-/** Each probe is a query, and is answered when that has settled. */
+/** Each probe makes a query, and responds when it has settled. */
 function terminus ({ clock, database }, client, listen) {
   clock.start(() => listen({ probe: () => passing(database.query(client)), stop () {} }), BOOT)
 }
 
 /**
- * `healthCheck` with `exposeStatusRoute`. One query while it boots: when that fails, every route answers 503 from then on,
- * and when it hangs Fastify gives the boot up. After a pass each probe is a query.
+ * `healthCheck` with `exposeStatusRoute`. It makes one query during the boot. If that fails, every route responds with 503
+ * from then on. If it hangs, the boot times out. After a pass each probe makes a query.
  */
 function underPressure ({ clock, database }, client, listen, exit) {
   clock.start(() => {

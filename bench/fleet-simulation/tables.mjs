@@ -4,11 +4,11 @@ import { BLIP, CAPACITY, OUTAGE } from './scenario.mjs'
 import { INTERVAL, RETRY_INTERVAL } from './setups.mjs'
 
 const FACTOR = 1.3
-/** A pod may have just started to wait for its next run, and its kubelet for its next probe. */
+/** The worst case: a check and a probe ran just before the recovery, so both wait for a whole interval. */
 const READY_WITHIN = (RETRY_INTERVAL * 1.1 + PERIOD) / 1000
 
 export const mean = counts => counts.reduce((sum, count) => sum + count, 0) / counts.length
-/** The highest second. */
+/** The count of the busiest second. */
 export const peak = counts => Math.max(...counts)
 
 const count = value => value.toLocaleString('en', { maximumFractionDigits: value < 10 ? 1 : 0 })
@@ -18,7 +18,7 @@ export function conditions (seed) {
   return `Node.js ${process.versions.node}, seed ${seed}. The database has ${count(CAPACITY)} queries a second left for checks.`
 }
 
-/** The mean of all queries a second at rest and the highest second, for each size of the fleet. */
+/** The mean queries per second at rest and the busiest second, for each size of the fleet. */
 export function loads (sizes) {
   return aligned([
     ['queries a second at rest: mean, peak', ...sizes.map(([{ pods }]) => `${count(pods)} pods`)],
@@ -29,7 +29,7 @@ export function loads (sizes) {
   ])
 }
 
-/** One row for each set-up, of one size of the fleet and one kind of outage. */
+/** One row for each setup, for one size of the fleet and one kind of outage. */
 export function outages (results) {
   const [{ pods, failure }] = results
   const hangs = failure === 'hangs'
@@ -66,7 +66,7 @@ export function spreading ({ pods, spreading, after }, cold) {
   ])
 }
 
-/** What was aimed at, and whether it is met, for each size of the fleet. */
+/** The targets, and whether each is met, for each size of the fleet. */
 export function targets (sizes) {
   const head = ['target', ...sizes.map(([{ pods }]) => `${count(pods)} pods`)]
   const rows = ['interval', 'threshold'].filter(id => sizes[0].some(({ setup }) => setup.id === id)).flatMap(id => {
@@ -100,9 +100,12 @@ function result (figure, limit, chance = limit) {
   return `${Number(figure.toFixed(2))} ${verdict}`
 }
 
-/** The highest second to be expected (95 %) of queries at random moments, which few pods can't go below: Poisson's. */
+/**
+ * The count of the busiest second that queries at random times exceed with a probability of 5 % (Poisson distribution).
+ * Few pods can't do better.
+ */
 function byChance (mean, seconds) {
-  // The logarithm, since the probability of few is below what a number can be.
+  // The logarithm, since the probability of small counts underflows.
   let probability = -mean
   let above = 1 - Math.exp(probability)
   let most = 0

@@ -7,7 +7,7 @@ import { wholeSeconds } from './seconds.mjs'
 const run = promisify(execFile)
 
 export async function autocannon (server, options) {
-  // Told to reconnect, it doesn't count the answers, or sends a second request on the connection that ends.
+  // With its options to reconnect, autocannon doesn't count responses, or sends a second request on a closing connection.
   if (options.close) return probers(server, options)
   const { stdout } = await run(process.execPath, [
     createRequire(import.meta.url).resolve('autocannon'), '--json', '--no-progress',

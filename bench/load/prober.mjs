@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 
-/** A prober on a connection of its own: as little of a client as can be, so that a thousand fit beside a server. */
+/** A minimal HTTP client with its own connection, cheap enough for a thousand of them. */
 export class Prober {
   #socket
   #request
@@ -20,10 +20,10 @@ export class Prober {
     socket.setEncoding('latin1')
     socket.on('data', chunk => this.#receive(chunk))
     socket.on('error', error => this.#answer?.reject(error))
-    socket.on('close', () => this.#answer?.reject(new Error('The connection was closed before an answer')))
+    socket.on('close', () => this.#answer?.reject(new Error('connection closed before the response')))
   }
 
-  /** Asks once, and resolves with the whole answer. */
+  /** Sends one request. Resolves with the complete response. */
   ask () {
     return new Promise((resolve, reject) => {
       this.#answer = { resolve, reject }

@@ -1,6 +1,6 @@
 import { Prober, statusOf } from './prober.mjs'
 
-/** The load where nothing better is there. It takes more time for a request than the server does. */
+/** The fallback load generator. It takes more CPU time per request than the server. */
 export async function probers (server, { seconds, connections, close }) {
   const begin = performance.now()
   const end = begin + seconds * 1000

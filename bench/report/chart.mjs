@@ -7,7 +7,7 @@ const ROW = 26
 const BAR = 16
 const TOP = 34
 
-/** A bar for each server, the cheapest first: the CPU time of a request, with its 95 % interval as a line. */
+/** A bar for each server, the cheapest first: the CPU time per request, with its 95 % interval as a line. */
 export function chart (bars) {
   const measured = bars.map(({ cpu, ...bar }) => ({ ...bar, ...estimate(cpu) })).sort((a, b) => a.median - b.median)
   const longest = Math.max(...measured.map(({ high }) => high))
@@ -37,13 +37,13 @@ export function chart (bars) {
       .theirs { fill: #6e7681 }
     }
   </style>
-  <text x="${LABEL}" y="14">CPU time of a passing probe in µs, less is better</text>
+  <text x="${LABEL}" y="14">CPU time of a passing probe in µs, lower is better</text>
 ${rows.join('\n')}
 </svg>
 `
 }
 
-/** Text for an SVG, without the marks of code. */
+/** Escapes text for an SVG, and removes backticks. */
 export function escaped (text) {
   return text.replaceAll('`', '').replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }

@@ -1,8 +1,8 @@
 const COLUMNS = {
   '#': ({ row }) => String(row),
-  'what was measured': ({ what }) => what,
+  measured: ({ what }) => what,
   figure: ({ figure = '' }) => figure,
-  against: ({ against = '' }) => against,
+  reference: ({ against = '' }) => against,
   'its figure': ({ reference = '' }) => reference,
   'ratio (95 %)': ({ ratio }) => ratio === undefined ? '' : `${fixed(ratio.median)} (${fixed(ratio.low)} to ${fixed(ratio.high)})`,
   'requests/s': ({ rates = '' }) => rates,
@@ -10,13 +10,13 @@ const COLUMNS = {
   result: ({ result = '' }) => result
 }
 
-/** The table in Markdown, its columns aligned, so that it can be read as it is. */
+/** The table in Markdown, with aligned columns so that its source is readable. */
 export function table (lines) {
   const names = Object.keys(COLUMNS)
   return aligned([names, ...lines.map(line => names.map(name => COLUMNS[name](line)))])
 }
 
-/** Rows of cells, the first of which is the head. */
+/** Formats rows of cells. The first row is the header. */
 export function aligned (cells) {
   const widths = cells[0].map((_, column) => Math.max(3, ...cells.map(row => row[column].length)))
   const printed = cells.map(row => `| ${row.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |`)

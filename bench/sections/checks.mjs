@@ -1,4 +1,4 @@
-// Rows 5 and 9: what the checks of a probe cost.
+// Rows 5 and 9: the cost of checks.
 import { compare } from '../compare.mjs'
 import { comparison, micros, perSecond } from '../line.mjs'
 import { median, ratio } from '../statistics.mjs'
@@ -16,7 +16,7 @@ const sizes = [ready(1), ten, hundred, thousand]
 const all = { id: 'Promise.all', server: 'bare', options: { count: 10 }, alike: true }
 const control = { ...all, id: 'control' }
 
-/** What is linear costs about as much for a check among a thousand as for one among a hundred. */
+/** Linear growth: a check among a thousand costs at most this much more than one among a hundred. */
 const LINEAR = 1.25
 
 export const rows = [5, 9]

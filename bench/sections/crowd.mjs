@@ -1,4 +1,4 @@
-// Row 6: very many probes at once, on a check that takes its time.
+// Row 6: many concurrent probes of a slow check.
 import { startServer } from '../fleet.mjs'
 import { Prober, bodyOf, statusOf } from '../load/prober.mjs'
 import { estimate, median, quantile } from '../statistics.mjs'
@@ -10,7 +10,7 @@ const CHECK_MS = 50
 export const rows = [6]
 
 export async function measure (run) {
-  run.say(`${PROBES} probes at once`)
+  run.say(`${PROBES} concurrent probes`)
   const server = await startServer({ id: 'crowd', server: 'slow', options: { ms: CHECK_MS } })
   try {
     const shared = await crowds(run, server)
@@ -22,7 +22,7 @@ export async function measure (run) {
     return {
       lines: [{
         row: 6,
-        what: `${count} probes of \`ready\` at once, on a check of ${CHECK_MS} ms`,
+        what: `${count} concurrent probes of \`ready\`, whose check takes ${CHECK_MS} ms`,
         figure: times(shared),
         ...check,
         ratio: answers,
@@ -30,7 +30,7 @@ export async function measure (run) {
         result: most === 1 ? atMost(1.5, answers) : `not met: ${most} runs`
       }, {
         row: 6,
-        what: `${count} requests at once to a bare route that awaits the check`,
+        what: `${count} concurrent requests to a bare route that awaits the check`,
         figure: times(bare),
         ...check,
         ratio: estimate(bare.p99.map(ms => ms / CHECK_MS))
@@ -46,7 +46,7 @@ function times ({ runs, p50, p99 }) {
   return `${most.toLocaleString('en')} run${most === 1 ? '' : 's'}, p50 ${median(p50).toFixed(1)} ms, p99 ${median(p99).toFixed(1)} ms`
 }
 
-/** How often the check ran and how long the answers took, for each crowd. */
+/** The number of runs of the check and the latencies of the responses, for each round. */
 async function crowds ({ rounds, warmUp }, server) {
   const probers = await Promise.all(Array.from({ length: PROBES }, () => Prober.open(server)))
   const counter = await Prober.open({ ...server, path: '/runs' })
@@ -59,11 +59,11 @@ async function crowds ({ rounds, warmUp }, server) {
         const begin = performance.now()
         const answer = await prober.ask()
         const latency = performance.now() - begin
-        if (statusOf(answer) !== 200) throw new Error(`A probe was answered with ${statusOf(answer)}`)
+        if (statusOf(answer) !== 200) throw new Error(`Expected 200, got ${statusOf(answer)}`)
         return latency
       }))
       const runs = await count() - before
-      // What comes before the first round warms up.
+      // Rounds below 0 are the warm-up.
       if (crowd < 0) continue
       all.runs.push(runs)
       all.p50.push(median(latencies))

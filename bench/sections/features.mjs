@@ -1,4 +1,4 @@
-// Rows 12 and 13: what features that a service turns on add to a probe, against the same probe without them.
+// Rows 12 and 13: the cost that optional features add to a probe.
 import { compare } from '../compare.mjs'
 import { comparison } from '../line.mjs'
 import { ratio } from '../statistics.mjs'

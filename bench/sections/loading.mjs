@@ -1,4 +1,4 @@
-// Row 7: what the plugin adds to the boot of a service.
+// Row 7: the time that the plugin adds to the boot.
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -18,7 +18,7 @@ export async function measure ({ rounds, random, say }) {
   for (let round = 0; round < rounds; round++) {
     for (const kind of shuffled([...boots.keys()], random)) boots.get(kind).push(await boot(KINDS[kind]))
   }
-  // Making an app ready takes its time without any plugin, too.
+  // An app without plugins takes time to become ready as well.
   const added = kind => boots.get(kind).map(({ plugin }, round) => plugin - boots.get('none')[round].plugin)
   const line = (what, kind, target, judge = () => '') => {
     const ratio = estimate(added(kind).map((ms, round) => ms / boots.get(kind)[round].fastify))
@@ -38,7 +38,7 @@ export async function measure ({ rounds, random, say }) {
       line('A/A control: no plugin', 'control'),
       line('loading and registering fastify-healthz', 'healthz', '≤ 0.1', ratio => atMost(0.1, ratio)),
       line('an empty plugin wrapped by `fastify-plugin`', 'empty'),
-      line('such a plugin with three routes that answer a constant, in a scope of its own', 'routes'),
+      line('the same with three static routes in a child scope', 'routes'),
       line('@fastify/under-pressure with its status route', 'under-pressure')
     ]
   }

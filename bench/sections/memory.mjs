@@ -1,4 +1,4 @@
-// Row 8: what very many probes leave behind.
+// Row 8: heap growth over many probes.
 import { startServer } from '../fleet.mjs'
 import { loadCount } from '../load/load.mjs'
 
@@ -6,7 +6,7 @@ const LIMIT_MB = 1
 
 const healthz = path => ({ server: 'healthz', options: { logger: true, fails: true, path } })
 const servers = [
-  { id: 'control', server: 'bare', name: 'requests of a bare route' },
+  { id: 'control', server: 'bare', name: 'requests to a bare route' },
   { id: 'passing', ...healthz('/healthz/live'), name: 'passing probes', limited: true },
   { id: 'failing', ...healthz('/healthz/ready'), status: 503, name: 'failing probes', limited: true },
   { id: 'relayed', server: 'separate', options: { thread: true }, name: 'probes with `listen.thread`', limited: true }

@@ -1,4 +1,4 @@
-// Row 4: what a plugin costs the app's other routes.
+// Row 4: the cost of a plugin for the other routes of the app.
 import { compare } from '../compare.mjs'
 import { absence, comparison } from '../line.mjs'
 import { ratio } from '../statistics.mjs'

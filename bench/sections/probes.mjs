@@ -11,11 +11,11 @@ const PLUGINS = {
   arecibo: 'arecibo',
   medicus: "medicus's Fastify plugin"
 }
-/** Those whose README shows how their route gets another level for its log. */
+/** Plugins whose README shows how to set the log level of their route. */
 const LEVELLED = ['under-pressure', 'arecibo']
 const OTHERS = {
   terminus: '@godaddy/terminus, on `node:http`',
-  lightship: 'lightship, on a server of its own'
+  lightship: 'lightship, on a separate server'
 }
 
 const OFF = 'logger off'
@@ -57,7 +57,7 @@ export async function measure (run) {
     : comparison(row, side(subject, way), side(reference, way), target, judge)
   const [bareOff, bareOn] = bare
   const [off, on] = healthz
-  // The same footing: the app's logger as the peer has it, or off where the peer has none.
+  // A fair comparison: the app's logger is on if the peer's is, and off if the peer has none.
   const ours = peer => peer.options?.logger ? on : off
   const lines = []
 
@@ -86,7 +86,7 @@ export async function measure (run) {
   return { lines, bars: wants(1, 2, 3) ? bars(servers, samples) : undefined }
 }
 
-/** What the chart shows: an app's probe with its logger on, and what has no logger. */
+/** The bars of the chart: probes with the app's logger on, the bare route without it, and servers without a logger. */
 function bars (servers, samples) {
   return servers
     .filter(server => server !== control && samples.has(server.id) && (server.log !== OFF || server === bare[0]))

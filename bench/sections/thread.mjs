@@ -1,4 +1,4 @@
-// Row 11: what `listen.thread` costs, against the same separate port without it.
+// Row 11: the cost of `listen.thread`, compared with the same separate port without it.
 import { readFileSync } from 'node:fs'
 import { compare } from '../compare.mjs'
 import { startServer } from '../fleet.mjs'
@@ -10,8 +10,8 @@ import { boot } from './loading.mjs'
 const probe = (id, thread) => ({ id: `probe ${id}`, server: 'separate', options: { thread }, alike: true })
 const route = (id, thread) => ({ id: `route ${id}`, server: 'separate', options: { thread, path: '/' } })
 const pairs = {
-  'a probe over a connection that is kept': [probe('port', false), probe('control', false), probe('thread', true), 'kept'],
-  'a probe over a new connection, as the kubelet has it': [probe('port', false), probe('control', false), probe('thread', true), 'fresh'],
+  'a probe over a keep-alive connection': [probe('port', false), probe('control', false), probe('thread', true), 'kept'],
+  'a probe over a new connection, as from the kubelet': [probe('port', false), probe('control', false), probe('thread', true), 'fresh'],
   'an ordinary route of the app': [route('port', false), route('control', false), route('thread', true), 'kept']
 }
 
@@ -34,7 +34,7 @@ export async function measure (run) {
   return { lines: [...lines, await memory(run), await start(run)] }
 }
 
-/** Of the process, once it has answered. */
+/** The memory of the process after its first response. */
 async function memory ({ rounds, random, say }) {
   say('memory')
   const sizes = { port: [], thread: [] }
@@ -53,7 +53,7 @@ async function memory ({ rounds, random, say }) {
   return added('memory (RSS) that `listen.thread` adds', 'MB', sizes)
 }
 
-/** From registering the plugin until the app is ready. */
+/** The time from registering the plugin until the app is ready. */
 async function start ({ rounds, random, say }) {
   say('loading')
   const times = { port: [], thread: [] }

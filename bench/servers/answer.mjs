@@ -1,4 +1,4 @@
-// What fastify-healthz answers when a probe passes, byte for byte. A run compares it with the real answer.
+// The response of fastify-healthz when a probe passes, byte for byte. Each run compares it with the real one.
 export const headers = {
   'content-type': 'application/problem+json',
   'cache-control': 'no-store',

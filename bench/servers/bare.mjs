@@ -3,7 +3,7 @@ import { body, headers } from './answer.mjs'
 import { checks } from './checks.mjs'
 import { listen } from './listen.mjs'
 
-/** A route of Fastify's that sends the same bytes; with a `count`, after so many checks, and nothing but that. */
+/** A Fastify route that sends the same bytes. With a `count`, it awaits that many checks first. */
 export async function start ({ logger = false, count }) {
   const app = Fastify({ logger })
   if (count === undefined) {

@@ -5,7 +5,7 @@ import { HealthError, healthz, page } from './plugin.mjs'
 
 const failing = () => { throw new HealthError('Away') }
 
-/** `fails`: `live` passes and `ready` fails. `count`: the checks of `ready`. */
+/** `fails` makes `ready` fail, while `live` passes. `count` is the number of checks of `ready`. */
 export async function start (options) {
   const { logger = false, path = '/healthz/live', count = 0, fails = false, thresholds = false, page: hasPage = false } = options
   const app = Fastify({ logger })

@@ -1,6 +1,6 @@
 import { createLightship } from 'lightship'
 
-/** No plugin of Fastify's: it starts a server of its own, beside the app's, and never has a logger there. */
+/** Not a Fastify plugin: it starts a separate server, which has no logger. */
 export async function start () {
   const lightship = await createLightship()
   lightship.signalReady()

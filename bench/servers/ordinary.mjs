@@ -12,7 +12,7 @@ const plugins = {
   }
 }
 
-/** An app with an ordinary route, and one of these plugins or none. */
+/** An app with an ordinary route, and at most one of these plugins. */
 export async function start ({ plugin }) {
   const app = Fastify()
   await plugins[plugin]?.(app)

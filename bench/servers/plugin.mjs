@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
 
-// The plugin as it was packed and installed here, unless a run names another copy.
+// The plugin as packed and installed here, unless BENCH_PLUGIN is the path of another copy.
 export const file = process.env.BENCH_PLUGIN ?? 'fastify-healthz'
 const require = createRequire(import.meta.url)
 export const { healthz, HealthError } = require(file)
-/** The status page, which the plugin doesn't load. */
+/** Loads the status page, which is a separate entry point. */
 export const page = () => require(file.replace(/index\.js$/, 'page/index.js').replace(/healthz$/, 'healthz/page'))

@@ -3,7 +3,7 @@ import { body, headers } from './answer.mjs'
 import { listen } from './listen.mjs'
 import { healthz } from './plugin.mjs'
 
-/** A probe on a check that takes `ms`, and a bare route that awaits the same check; `/runs` tells how often it ran. */
+/** A probe whose check takes `ms`, and a bare route that awaits the same check. `/runs` returns the number of runs. */
 export async function start ({ ms }) {
   const app = Fastify()
   let runs = 0

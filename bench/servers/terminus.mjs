@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import terminus from '@godaddy/terminus'
 
-/** No plugin of Fastify's: it wraps a server of `node:http`. */
+/** Not a Fastify plugin: it wraps a `node:http` server. */
 export async function start () {
   const server = createServer((_request, response) => { response.end('Hello, World!') })
   terminus.createTerminus(server, { healthChecks: { '/healthcheck': () => Promise.resolve() } })

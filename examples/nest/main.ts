@@ -1,4 +1,4 @@
-// NestJS on Fastify with a pretend database that can be taken down and brought back. Run it with
+// NestJS on Fastify with a simulated database that can be stopped and started. Run it with
 //
 //   npm run build && node dist/examples/nest/main.js
 //
@@ -8,8 +8,8 @@
 //   curl -X POST localhost:8080/api/v1/database/down
 //   curl -i localhost:8080/healthz/ready
 //
-// The second probe responds with 503, and Nest's logger writes the cause once. On `kill` and the pid of the log lines
-// `ready` fails, requests are served for 5 s, then Nest calls its hooks, and the process exits with 0.
+// The second probe responds with 503, and Nest's logger writes the cause once. Stop it with `kill` and the pid in its log
+// lines: `ready` fails, requests are served for 5 s, then Nest calls its hooks, and the process exits with code 0.
 import { Controller, Get, Inject, Injectable, Logger, Module, type OnModuleDestroy, Post, VersioningType } from '@nestjs/common'
 import { HealthError } from 'fastify-healthz'
 import { createApp, HealthCheck } from './healthz.js'
@@ -62,7 +62,7 @@ class AppController {
 class AppModule {}
 
 async function main () {
-  // The default delay, which in a terminal is 0.
+  // The default delay outside a terminal. In a terminal the default is 0.
   const app = await createApp(AppModule, { noLog: true, shutdown: { delay: 5000 } })
   app.setGlobalPrefix('api')
   app.enableVersioning({ type: VersioningType.URI })

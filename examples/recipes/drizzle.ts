@@ -1,4 +1,4 @@
-// A check of a PostgreSQL that is asked through Drizzle: its `$client` is the pool that it takes connections from.
+// A check of PostgreSQL with Drizzle, whose `$client` is its connection pool.
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import type { Check } from 'fastify-healthz'
 import { postgres } from 'fastify-healthz/checks'

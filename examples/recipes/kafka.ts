@@ -1,4 +1,4 @@
-// A check of a Kafka cluster that is asked through KafkaJS, by an admin client of its own.
+// A check of a Kafka cluster with KafkaJS, on a separate admin client.
 //
 //   const brokers = kafkaCheck({ brokers: ['kafka:9092'] })
 //   app.healthz.add('ready', 'events', brokers.check)
@@ -7,14 +7,14 @@ import { type Check, HealthError } from 'fastify-healthz'
 import { Kafka, type KafkaConfig, logLevel } from 'kafkajs'
 
 export function kafkaCheck (config: KafkaConfig): { check: Check, close: () => Promise<void> } {
-  // KafkaJS takes no signal. Without retries each step ends by itself after `connectionTimeout` or `requestTimeout`.
-  // It would write two lines of its own for each failure, which the check tells of once.
+  // KafkaJS doesn't support AbortSignal. Without retries each step ends after `connectionTimeout` or `requestTimeout`. Its
+  // logger is off, since it would write two lines for each failure, which the plugin logs once.
   const admin = new Kafka({ logLevel: logLevel.NOTHING, ...config, retry: { retries: 0 } }).admin()
   return {
     async check (context) {
       try {
         context.awaiting = 'connection'
-        // It does nothing while there is one.
+        // A no-op while connected.
         await admin.connect()
         context.awaiting = 'answer'
         await admin.describeCluster()

@@ -1,4 +1,4 @@
-// A check of a PostgreSQL that is asked through Prisma 7 with its driver adapter: both take connections from one pool.
+// A check of PostgreSQL with Prisma 7 and its driver adapter. Both share one connection pool.
 //
 //   const { adapter, database } = withPrisma(new pg.Pool({ connectionTimeoutMillis: 5000 }))
 //   const prisma = new PrismaClient({ adapter })

@@ -1,23 +1,23 @@
-/** An answer of HTTP/1.1 as it came. */
+/** A raw HTTP/1.1 response. */
 export interface Answer {
   readonly status: number
-  /** Names in lower case. */
+  /** Names are in lower case. */
   readonly headers: ReadonlyMap<string, string>
   readonly body: string
 }
 
-/** Cuts what comes over a connection into answers. A `100 Continue` is none. */
+/** Splits the data of a connection into responses. Ignores `100 Continue`. */
 export class AnswerReader {
   readonly answers: Answer[] = []
   #rest = ''
 
-  /** @param isHead whether the nth request was a `HEAD`, so that its answer has no body */
+  /** @param isHead whether the nth request was a `HEAD`, whose response has no body */
   constructor (private readonly isHead: (nth: number) => boolean = () => false) {}
 
-  /** What came after the last whole answer. */
+  /** The data after the last complete response. */
   get rest (): string { return this.#rest }
 
-  /** @param chunk in latin1, a character for each byte */
+  /** @param chunk in latin1, one character per byte */
   push (chunk: string): void {
     this.#rest += chunk
     for (;;) {
@@ -29,10 +29,10 @@ export class AnswerReader {
         const colon = field.indexOf(':')
         return [field.slice(0, colon).toLowerCase(), field.slice(colon + 1).trim()]
       }))
-      // What a server writes when it can't read a request has no date, and a body even where a `HEAD` was asked before it.
+      // The response to an unparsable request has no date, and has a body even if the previous request was a `HEAD`.
       const bodyless = status < 200 || (this.isHead(this.answers.length) && headers.has('date'))
       const chunked = headers.get('transfer-encoding') === 'chunked'
-      // Only an empty body is sent in chunks here.
+      // Only empty bodies are chunked here.
       const length = bodyless ? 0 : chunked ? '0\r\n\r\n'.length : Number(headers.get('content-length'))
       if (Number.isNaN(status) || Number.isNaN(length)) throw new Error(`not an answer: ${this.#rest.slice(0, 1000)}`)
       const from = end + 4

@@ -1,4 +1,4 @@
-/** A service in a separate process whose event loop the test blocks for as long as it likes. */
+/** A service in a separate process whose event loop a test can block for any duration. */
 import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'
 import { get, request } from 'node:http'
@@ -28,7 +28,7 @@ export interface BlockingOptions {
   readonly args?: readonly string[]
 }
 
-/** Names of the answers: the status and the title. */
+/** Sends a request. Resolves with the status and the title of the response. */
 export async function ask (port: number, path: string, method = 'GET', body = ''): Promise<string> {
   const sent = request({ port, path, method, host: '127.0.0.1', agent: false, headers: { 'content-length': body.length } }).end(body)
   const [response] = await once(sent, 'response')
@@ -38,7 +38,7 @@ export async function ask (port: number, path: string, method = 'GET', body = ''
 
 export const probe = (port: number, name: string) => ask(port, `/healthz/${name}`)
 
-/** Starts it. `GET /block` blocks the loop until `release()`. */
+/** Starts the service. `GET /block` blocks the event loop until `release()`. */
 export function startBlocking (t: Test, { thread = 'true', options = '', setup = '', args = [] }: BlockingOptions = {}) {
   const file = join(t.testdir(), 'release')
   const service = follow(t, spawnNode([...args, '--eval', `${PRELUDE}
@@ -62,11 +62,11 @@ export function startBlocking (t: Test, { thread = 'true', options = '', setup =
   const portOf = async (msg: RegExp) => Number(new URL(msg.exec((await service.line(msg)).msg)![1]!).port)
   return {
     ...service,
-    /** The port of the probes, once it is served. */
+    /** Resolves with the port of the probes, once it listens. */
     probes: () => portOf(/Probes listening at (.*)/),
-    /** The app's port, once it is served. */
+    /** Resolves with the port of the app, once it listens. */
     app: () => portOf(/Server listening at (.*)/),
-    /** Blocks the loop by a request, whose answer isn't awaited. Resolves when it is blocked. */
+    /** Blocks the event loop by a request. Resolves when it is blocked, without awaiting the response. */
     async block (): Promise<void> {
       rmSync(file, { force: true })
       service.lines.splice(0, service.lines.length, ...service.lines.filter(({ msg }) => msg !== 'blocking' && msg !== 'released'))
@@ -75,12 +75,12 @@ export function startBlocking (t: Test, { thread = 'true', options = '', setup =
       await service.line('blocking')
     },
     release (): void { writeFileSync(file, '') },
-    /** What the watchdog wrote to stderr, once the process has ended. */
+    /** Resolves with the lines that the watchdog wrote to stderr, once the process has exited. */
     async written (): Promise<BlockLine[]> {
       const { stderr } = await service.exit
       return stderr.trim().split('\n').filter(line => line !== '').map(line => JSON.parse(line))
     },
-    /** What the app's logger was given of blocks. */
+    /** The lines about blocks that the app logged. */
     logged: () => service.lines.filter(({ msg }) => /^event loop/.test(msg)) as unknown as BlockLine[]
   }
 }

@@ -4,7 +4,7 @@ import type { Result } from '../../lib/engine/evaluate.js'
 import type { Run } from '../../lib/engine/run.js'
 import { FakeTime } from './time.js'
 
-/** A promise to be settled from outside. */
+/** A promise that can be settled from outside. */
 export function deferred<T = unknown> () {
   let resolve!: (value?: T) => void
   let reject!: (error: unknown) => void
@@ -14,7 +14,7 @@ export function deferred<T = unknown> () {
 
 export type Told = [what: keyof Observer, ...rest: unknown[]]
 
-/** A runner on a fake clock, and what it told. `finished` is left out of that unless asked for. */
+/** A check runner on a fake clock, with the calls of its observer in `told`, and those of `finished` separately. */
 export function runner (call: (run: Run) => unknown, plan: Partial<CheckPlan> = {}, time = new FakeTime()) {
   const told: Told[] = []
   const finished: Result[] = []

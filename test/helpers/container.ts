@@ -1,6 +1,6 @@
 import { project, run } from './package.js'
 
-/** What `podman inspect` tells of a container, as far as it is looked at. */
+/** The output of `podman inspect` for a container, limited to the fields that the tests use. */
 export interface Inspection {
   readonly State: {
     readonly Status: 'running' | 'exited' | 'stopping'
@@ -18,7 +18,7 @@ export interface Inspection {
     readonly StopSignal: number
     readonly Healthcheck: {
       readonly Test: readonly string[]
-      /** As the other times, in nanoseconds. */
+      /** In nanoseconds, like the other durations. */
       readonly StartPeriod: number
       readonly Interval: number
       readonly Timeout: number
@@ -27,13 +27,13 @@ export interface Inspection {
   }
 }
 
-/** A container that is running, as podman shows it. */
+/** A running podman container. */
 export class Container {
   readonly #name: string
 
   private constructor (name: string) { this.#name = name }
 
-  /** Starts one on the network of whoever calls; `options` are those of `podman run`. */
+  /** Starts a container in the network namespace of the caller. `options` are those of `podman run`. */
   static async run (image: string, options: readonly string[]): Promise<Container> {
     return new Container((await podman('run', '--detach', '--network=host', ...options, image)).trim())
   }
@@ -42,13 +42,13 @@ export class Container {
     return JSON.parse(await podman('inspect', this.#name))[0]
   }
 
-  /** Runs the HEALTHCHECK once, as systemd or Docker would at every interval, and tells how podman judges after it. */
+  /** Runs the HEALTHCHECK once, as systemd or Docker would at every interval. Resolves with podman's new health state. */
   async check (): Promise<Inspection['State']['Health']> {
     await run('podman', ['healthcheck', 'run', this.#name], project)
     return (await this.inspect()).State.Health
   }
 
-  /** Sends the image's signal, and kills it after so many seconds. Resolves when it has ended. */
+  /** Sends the image's stop signal, and SIGKILL after `graceSeconds`. Resolves when the container has exited. */
   async stop (graceSeconds: number): Promise<void> {
     await podman('stop', `--time=${graceSeconds}`, this.#name)
   }

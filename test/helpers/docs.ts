@@ -1,4 +1,4 @@
-// Reads the pages of the documentation: their blocks of code, their links and their headings.
+// Parses the pages of the documentation: code blocks, links and headings.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
@@ -7,7 +7,7 @@ import ts from 'typescript'
 import { parseAllDocuments } from 'yaml'
 import { project } from './package.js'
 
-/** A page, by its path in the project. */
+/** A page, with its path in the project. */
 export interface Page {
   readonly path: string
   readonly text: string
@@ -15,9 +15,9 @@ export interface Page {
 
 export interface Block {
   readonly page: string
-  /** The number of its first line of code. */
+  /** The line number of the first line of code. */
   readonly line: number
-  /** As the fence says; `''` for a drawing. */
+  /** The info string of the fence, `''` for a drawing. */
   readonly language: string
   readonly code: string
 }
@@ -26,7 +26,7 @@ export function readPage (path: string): Page {
   return { path, text: readFileSync(join(project, path), 'utf8') }
 }
 
-/** The blocks of code of a page. */
+/** The code blocks of a page. */
 export function blocksOf ({ path, text }: Page): Block[] {
   const blocks: Block[] = []
   let open: { indent: string, fence: string, language: string, line: number, code: string[] } | undefined
@@ -45,31 +45,31 @@ export function blocksOf ({ path, text }: Page): Block[] {
   return blocks
 }
 
-/** The rows of the tables in a text of Markdown, as the texts of their cells. */
+/** The rows of all tables in a Markdown text, each as the texts of its cells. */
 export function rowsIn (text: string): string[][] {
   return text.split('\n')
     .filter(line => line.startsWith('|'))
-    // A bar within a cell is written `\|`.
+    // A pipe within a cell is escaped as `\|`.
     .map(line => line.split(/(?<!\\)\|/).slice(1, -1).map(cell => cell.trim()))
 }
 
-/** What is between backticks in a cell. */
+/** The texts between backticks in a cell. */
 export function namesIn (cell = ''): string[] {
   return [...cell.matchAll(/`([^`]+)`/g)].map(match => match[1]!)
 }
 
-/** What is wrong with a block in itself, by its language. TypeScript is for `typeErrors`. */
+/** By language: returns what is wrong with a block. `typeErrors` checks TypeScript. */
 export const CHECKS: Readonly<Record<string, (code: string) => string | undefined>> = {
-  // A drawing, a timeline.
+  // Drawings and timelines.
   '': () => undefined,
   mermaid: () => undefined,
-  // What goes over the wire; the tests of the checks run it.
+  // Queries, which the tests of the checks run.
   sql: () => undefined,
   ts: () => undefined,
   sh: shellError,
-  // A transcript: what was typed begins with `$`.
+  // Transcripts, whose commands start with `$`.
   console: code => shellError([...code.matchAll(/^\$ (.*)$/gm)].map(([, command]) => command).join('\n')),
-  // One document, or a log with one on each line.
+  // One document, or a log with a document on each line.
   json: code => valid(() => JSON.parse(code)) && valid(() => code.split('\n').forEach(line => JSON.parse(line))),
   yaml: code => parseAllDocuments(code).flatMap(({ errors, warnings }) => [...errors, ...warnings])[0]?.message,
   dockerfile: code => code.replaceAll(/\\\n/g, '').split('\n')
@@ -86,7 +86,7 @@ function shellError (code: string): string | undefined {
 
 function run (file: string, args: string[], input: string): string | undefined {
   const { error, status, stderr } = spawnSync(file, args, { input, encoding: 'utf8' })
-  // A machine without the program has nothing to say.
+  // Passes if the program isn't installed.
   return error !== undefined || status === 0 ? undefined : stderr
 }
 
@@ -98,14 +98,14 @@ function valid (parse: () => void): string | undefined {
   }
 }
 
-/** What the examples of the pages take for granted. */
+/** The declarations that the examples of the pages rely on. */
 const GIVEN = join(project, 'docs/examples.d.ts')
 const CONFIG = join(project, 'tsconfig.json')
 
 /**
- * Type-checks blocks of TypeScript, each as a module of its own beside its page, with what `docs/examples.d.ts` declares.
- * A block that begins with a property is taken for options of the plugin.
- * @returns what is wrong, by page and line
+ * Type-checks TypeScript blocks, each as a separate module next to its page, with the declarations of
+ * `docs/examples.d.ts`. A block that starts with a property is treated as options of the plugin.
+ * @returns the errors with page and line
  */
 export function typeErrors (blocks: readonly Block[]): string[] {
   const { config } = ts.readConfigFile(CONFIG, ts.sys.readFile)
@@ -121,7 +121,7 @@ export function typeErrors (blocks: readonly Block[]): string[] {
       ? getSourceFile(file, languageVersion, ...rest)
       : ts.createSourceFile(file, source, languageVersion)
   }
-  // Only the files that are asked for below are checked: a mistake in what is given would else make `any` of it.
+  // Checks `GIVEN` too, where an error would otherwise turn a declaration into `any`. Only the files below are checked.
   const overrides = { skipLibCheck: false, noUnusedLocals: false, noUnusedParameters: false }
   const program = ts.createProgram([GIVEN, ...sources.keys()], { ...options, ...overrides }, host)
   return [GIVEN, ...sources.keys()].flatMap(file => {
@@ -133,16 +133,16 @@ export function typeErrors (blocks: readonly Block[]): string[] {
   })
 }
 
-/** The lines of the module have the numbers that they have in the page. */
+/** Returns the source of a module whose line numbers are those of the page. */
 function moduleOf ({ code, line }: Block): string {
   const [before, after] = /^(?:\/\/.*\n)*\w+:/.test(code) ? ['app.register(healthz, {', '})'] : ['', '']
   return `${'\n'.repeat(line - 2)}export {}; ${before}\n${code}\n${after}`
 }
 
 /**
- * Runs a program of a page in this process, with values for what it takes for granted. Its apps are silent, and listen
- * on ports that are free.
- * @returns its apps, to be closed
+ * Runs a program of a page in this process, with values for the variables that it relies on. Its apps don't log, and
+ * listen on free ports.
+ * @returns its apps, which the caller must close
  */
 export async function runProgram ({ code }: Block, values: Readonly<Record<string, unknown>> = {}): Promise<FastifyInstance[]> {
   const apps: FastifyInstance[] = []
@@ -165,14 +165,14 @@ export async function runProgram ({ code }: Block, values: Readonly<Record<strin
   return apps
 }
 
-/** The text of a page without its blocks of code. */
+/** The text of a page without its code blocks. */
 function prose (page: Page): string {
   const lines = page.text.split('\n')
   for (const { line, code } of blocksOf(page)) lines.fill('', line - 2, line + code.split('\n').length)
   return lines.join('\n')
 }
 
-/** The anchors of a page, as GitHub makes them from its headings. */
+/** The anchors that GitHub generates from the headings of a page. */
 function anchorsOf (page: Page): Set<string> {
   const anchors = new Set<string>()
   for (const [, heading] of prose(page).matchAll(/^#{1,6} +(.+)$/gm)) {
@@ -185,7 +185,7 @@ function anchorsOf (page: Page): Set<string> {
   return anchors
 }
 
-/** The links of a page that lead nowhere within the project. What is elsewhere isn't asked. */
+/** The broken links of a page within the project. External links aren't checked. */
 export function deadLinks (page: Page): string[] {
   const links = [...prose(page).matchAll(/\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)|\b(?:href|src|srcset)="([^"]+)"/gm)]
     .map(match => match[1] ?? match[2] ?? match[3]!)
@@ -197,7 +197,7 @@ export function deadLinks (page: Page): string[] {
   })
 }
 
-/** Paths of the project that a page has between backticks and that don't exist. `lib/check` stands for `lib/check.ts`. */
+/** The paths between backticks that don't exist in the project. `lib/check` matches `lib/check.ts`. */
 export function missingPaths (page: Page): string[] {
   const named = [...prose(page).matchAll(/`((?:lib|types|test|docs|examples|scripts|bench|\.ci|\.github)\/[^`\s]*)`/g)].map(([, path]) => path!)
   return named.filter(path => !existsSync(join(project, path)) && !existsSync(join(project, `${path}.ts`)))

@@ -1,4 +1,4 @@
-/* eslint-disable no-throw-literal, prefer-promise-reject-errors -- that is what these checks do wrong */
+/* eslint-disable no-throw-literal, prefer-promise-reject-errors -- these checks are faulty on purpose */
 import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import healthz, { HealthError } from '../../lib/index.js'
@@ -6,34 +6,34 @@ import type { Check, CheckContext } from '../../types/check.js'
 import type { LogLine } from './log.js'
 import { deferred } from './checks.js'
 
-/** What a faulty check has to work with. */
+/** Passed to a faulty check. */
 export interface Situation {
   readonly app: FastifyInstance
   readonly context: CheckContext
   readonly port: number
-  /** Which call of it this is, from 1. */
+  /** The number of this call, from 1. */
   readonly calls: number
-  /** Settles after the first answer of the probe. */
+  /** Resolves after the first response of the probe. */
   readonly answered: Promise<void>
-  /** Takes the check away. */
+  /** Removes the check. */
   remove (): void
   /** Adds a check to the same probe, for as long as the fault lasts. */
   add (name: string, check: Check): void
 }
 
-/** A check named `fault` on the probe `ready`, and what comes of it. */
+/** A check named `fault` on the probe `ready`, and the expected outcome. */
 export interface Fault {
   readonly kind: string
   readonly check: (situation: Situation) => unknown
-  /** In ms; only for those that wait for it. */
+  /** In ms, only for checks that time out. */
   readonly timeout?: number
   readonly status: number
   readonly title: string | RegExp
-  /** The next answer, while the fault goes on. The same if left out. */
+  /** The next response, while the fault lasts. Default: the same. */
   readonly again?: readonly [status: number, title: string]
-  /** All lines of the plugin's in the log, until the check is well again, as level and message after `ready check `. */
+  /** All log lines of the plugin until the check passes again: the level, and the message after `ready check `. */
   readonly log: ReadonlyArray<string | RegExp>
-  /** It stays as it is when the check is well again, and ends when the check is taken away. */
+  /** The fault persists when the check would pass again, until the check is removed. */
   readonly lasts?: true
 }
 
@@ -87,7 +87,7 @@ function deep (error: Error): Error {
   for (let i = 0; i < 20_000; i++) error = new Error('above', { cause: error })
   return error
 }
-/** Made here: it takes longer than a check may block. */
+/** Created in advance, since this takes longer than a check may block. */
 const CHAIN = deep(new Error('oops'))
 function containsItself (): AggregateError {
   const error = new AggregateError([], 'all')
@@ -101,14 +101,14 @@ function block (ms: number): void {
 const overflow = (): number => 1 + overflow()
 const thenable = (then: (resolve: (value?: unknown) => void, reject: (error: unknown) => void) => unknown) => ({ then })
 const never = new Promise(() => {})
-/** The first and the last character of each plane, and those that readers of lines and of text trip over. */
+/** The first and the last character of each plane, and those that break line and text parsers. */
 const everyPlane = Array.from({ length: 17 }, (_, plane) => plane * 0x10000)
   .map(start => String.fromCodePoint(start || 0x20, start + 0xfffd))
   .join('') + '\u{feff}\u{2028}\u{2029}\u{202e}\u{85}\u{7f}'
 
-/** What can go wrong in a check. */
+/** The faults of a check. */
 export const FAULTS: readonly Fault[] = [
-  // What it throws
+  // Thrown values
   { kind: 'throws at once', check: oops, ...UNEXPECTED },
   { kind: 'rejects', check: async () => oops(), ...UNEXPECTED },
   { kind: 'throws a HealthError', ...says('away') },
@@ -196,7 +196,7 @@ export const FAULTS: readonly Fault[] = [
   { kind: 'is a class', check: class {} as never, ...UNEXPECTED },
   { kind: 'is a revoked Proxy', check: revoked(() => {}), ...UNEXPECTED },
 
-  // What it says
+  // Messages
   {
     ...says('x'.repeat(10_000_000), /^fault: x{10000,}…$/),
     kind: 'says 10 MB',
@@ -205,7 +205,7 @@ export const FAULTS: readonly Fault[] = [
   { kind: 'says CR, LF and NUL', ...says('a\r\nHTTP/1.1 200 OK\r\n\r\n\0b') },
   { kind: 'says lone surrogates', ...says('a\ud800b\udfffc\udc00\ud800') },
   {
-    // In two parts: SWC takes no `\u{…}` behind a surrogate.
+    // In two parts, since SWC doesn't accept `\u{…}` after a surrogate.
     ...says(('\ud800' + '\u{1f600}\0').repeat(100_000), /^fault: (\ud800\u{1f600}\0){300,}.{0,3}…$/su),
     kind: 'says much that is long once it is escaped',
     log: [/^warn: "fault" failed: (\ud800\u{1f600}\0){300,}.{0,3}…$/su, recovered]
@@ -214,7 +214,7 @@ export const FAULTS: readonly Fault[] = [
   { kind: 'says what JSON and HTML would read', ...says('","status":200}<script>\\') },
   { ...says('', 'fault: failed'), kind: 'says nothing', log: FALSE.log },
 
-  // What it gives back
+  // Returned values
   { kind: 'gives back false', check: () => false, ...FALSE },
   { kind: 'resolves with false', check: async () => false, ...FALSE },
   {
@@ -274,7 +274,7 @@ export const FAULTS: readonly Fault[] = [
     ...PASS
   },
 
-  // When
+  // Timing
   { kind: 'never settles', check: () => never, ...STUCK },
   {
     kind: 'gives back a thenable that never calls back',
@@ -325,7 +325,7 @@ export const FAULTS: readonly Fault[] = [
     timeout: 20,
     log: [...OVERRUN.log, ...STUCK.log]
   },
-  // Whoever blocked it then isn't known.
+  // The engine can't attribute this block to the check.
   {
     kind: 'waits, then blocks the loop',
     check: async ({ calls }) => { await setImmediate(); if (calls === 1) block(60) },
@@ -333,7 +333,7 @@ export const FAULTS: readonly Fault[] = [
     timeout: 20
   },
 
-  // What else it does
+  // Side effects
   { kind: 'removes itself and passes', check: ({ remove }) => remove(), ...PASS },
   {
     kind: 'removes itself and fails',
@@ -392,21 +392,21 @@ function rejectOnAbort (signal: AbortSignal): Promise<never> {
   return promise as Promise<never>
 }
 
-/** What goes wrong around a check, in an app of its own. */
+/** A fault outside the checks, tested in a separate app. */
 export interface Surrounding {
   readonly kind: string
   readonly options: healthz.HealthzOptions
-  /** Done once the app listens. */
+  /** Runs once the app listens. */
   readonly prepare?: (app: FastifyInstance) => void
   /** Called with each line that the plugin writes. */
   readonly write?: (line: LogLine) => void
-  /** What is asked for. Default: `ready`. */
+  /** The requested path. Default: `ready`. */
   readonly path?: string
   readonly status: number
   readonly title: string
-  /** The next answer; `closed` if there can't be one. The same if left out. */
+  /** The next response, `closed` if the app is closed by then. Default: the same. */
   readonly again?: readonly [status: number, title: string] | 'closed'
-  /** All lines of the plugin's in the log, as level and message. */
+  /** All log lines of the plugin, as level and message. */
   readonly log: ReadonlyArray<string | RegExp>
 }
 
@@ -533,7 +533,7 @@ export const SURROUNDINGS: readonly Surrounding[] = [
   }
 ]
 
-/** A module that a check is to come from, and how it refuses the boot. */
+/** A module that a check can't be loaded from, and the error of the boot. */
 export interface FaultyModule {
   readonly kind: string
   readonly name: string

@@ -1,6 +1,6 @@
 /**
  * The kubelet's probes of one container: periods, thresholds, and which probe runs when, as in pkg/kubelet/prober of
- * github.com/kubernetes/kubernetes. What it makes of an odd response isn't in here: only a complete 200 passes.
+ * github.com/kubernetes/kubernetes. Simplified: only a complete response with status 200 passes.
  */
 import { EventEmitter } from 'node:events'
 import { request } from 'node:http'
@@ -8,13 +8,13 @@ import { text } from 'node:stream/consumers'
 
 export type ProbeName = 'startup' | 'liveness' | 'readiness'
 
-/** `httpGet` of a probe, as in the YAML. The pod's IP is 127.0.0.1, and ports have no names. */
+/** `httpGet` of a probe, as in the manifest. The pod's IP is 127.0.0.1, and named ports aren't supported. */
 export interface HttpGet {
   readonly port: number
   readonly path: string
 }
 
-/** A probe of a container, as in the YAML, with its defaults. */
+/** A probe of a container, as in the manifest, with the same defaults. */
 export interface ProbeSpec {
   readonly httpGet: HttpGet
   readonly periodSeconds?: number
@@ -33,7 +33,7 @@ export interface ProbeResult {
 
 export interface HistoryEntry extends ProbeResult {
   readonly probe: ProbeName
-  /** When the probe started by `performance.now()`. */
+  /** When the probe started, by `performance.now()`. */
   readonly at: number
 }
 
@@ -49,7 +49,7 @@ export interface KubeletEvents {
   unready: []
 }
 
-/** One request on its own connection. */
+/** Sends one request on its own connection. */
 export function probe ({ port, path, timeoutSeconds }: HttpGet & { readonly timeoutSeconds: number }): Promise<ProbeResult> {
   const signal = AbortSignal.timeout(Math.ceil(timeoutSeconds * 1000))
   return new Promise<ProbeResult>((resolve, reject) => {
@@ -69,7 +69,7 @@ export function probe ({ port, path, timeoutSeconds }: HttpGet & { readonly time
   }).catch(error => ({ result: 'failure', output: `Get "http://127.0.0.1:${port}${path}": ${error.message}` }))
 }
 
-/** It kills nothing: the test that runs the container reads `killed`, and calls `stop()` when the container has exited. */
+/** Doesn't kill the container. The test that runs it reads `killed`, and calls `stop()` when the container has exited. */
 export class Kubelet extends EventEmitter<KubeletEvents> {
   ready = false
   /** The first probe that would have had the container killed. */
@@ -114,7 +114,7 @@ export class Kubelet extends EventEmitter<KubeletEvents> {
     clearTimeout(this.#timers.get(name))
   }
 
-  /** Now and every period from now on. Until the container has started only startup runs, and after that only the others. */
+  /** Probes now and every period. Until the container has started only startup runs, and after that only the others. */
   #tick (name: ProbeName): void {
     const spec = this.#specs.get(name)!
     clearTimeout(this.#timers.get(name))
@@ -138,7 +138,7 @@ export class Kubelet extends EventEmitter<KubeletEvents> {
     const length = row?.result === result ? row.length + 1 : 1
     this.#rows.set(name, { result, length })
     const { successThreshold = 1, failureThreshold = 3 } = thresholds
-    // A pod that is deleted isn't killed once more, nor does it start.
+    // A deleted pod isn't killed again, and doesn't start.
     if (this.#specs.has(name) && length >= (result === 'success' ? successThreshold : failureThreshold)) this.#settle(name, result)
   }
 

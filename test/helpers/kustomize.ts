@@ -14,7 +14,7 @@ export interface Manifest {
 }
 
 const { stdout } = spawnSync('kubectl', ['version', '--client', '--output=json'], { encoding: 'utf8' })
-/** Why rendering is skipped. Debian's kubectl has a kustomize without components, and no field for its version. */
+/** The reason to skip rendering. Debian's kubectl has a kustomize without components, and doesn't report its version. */
 export const lacksKubectl = stdout?.includes('kustomizeVersion') !== true && 'rendering the manifests needs kubectl 1.24 or newer'
 
 /** @param name a directory of `examples/` */

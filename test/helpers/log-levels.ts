@@ -1,6 +1,6 @@
 import Fastify from 'fastify'
 
-/** Whether Fastify refuses a route with a level that its logger doesn't have. The older versions of Fastify 5 do not. */
+/** Whether Fastify rejects a route with an unknown log level. Older versions of Fastify 5 don't. */
 export const refusesLogLevels = (() => {
   try {
     Fastify({ logger: { level: 'silent' } }).get('/', { logLevel: 'nosuch' as never }, () => {})

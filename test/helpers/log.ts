@@ -2,7 +2,7 @@ import type { FastifyServerOptions } from 'fastify'
 
 export type LogLine = Record<string, any> & { level: number, msg: string }
 
-/** A `logger` option for Fastify and the lines that it wrote, parsed, but for the one that each boot has. */
+/** A `logger` option for Fastify and the parsed lines that it wrote, without the line that every boot logs. */
 export function capture (options: object = {}) {
   const lines: LogLine[] = []
   const stream = {

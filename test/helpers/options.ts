@@ -1,10 +1,10 @@
-// Random options of the plugin, good, bad and strange, and what is to come of them.
+// Random options of the plugin, valid, invalid and unusual, and the expected outcome.
 import { createContext, runInContext } from 'node:vm'
 import { pathToFileURL } from 'node:url'
 import fc from 'fast-check'
 import { HealthError } from '../../lib/index.js'
 
-/** What a check comes to, and what its probe says of it. */
+/** The expected outcome of a check, and its part of the probe's response. */
 export interface CheckModel {
   readonly name: string
   readonly critical: boolean
@@ -12,28 +12,28 @@ export interface CheckModel {
   readonly fails: { readonly status: number, readonly message: string, readonly words: string } | undefined
 }
 
-/** The value of an option, and what is to come of it. */
+/** The value of an option, and the expected outcome. */
 interface Given {
   readonly value: unknown
-  /** The options that are to be refused, as the refusal names them. */
+  /** The options that must be rejected, as named in the error. */
   readonly bad: readonly string[]
 }
 interface GivenChecks extends Given {
-  /** `false`: the probe is off. */
+  /** `false` if the probe is disabled. */
   readonly checks: readonly CheckModel[] | false
 }
-/** What is made for an option of that name. */
+/** Creates a value for the option of that name. */
 type For<T> = (option: string) => T
 
 /** Options for the plugin. */
 export interface Example {
   readonly options: object
-  /** The options that are to be refused. */
+  /** The options that must be rejected. */
   readonly bad: readonly string[]
-  /** What the paths start with. */
+  /** The prefix of all paths. */
   readonly root: string
   readonly probes: ReadonlyMap<string, readonly CheckModel[]>
-  /** Probes that are switched off. */
+  /** Disabled probes. */
   readonly off: readonly string[]
   readonly paths: ReadonlyMap<string, string>
   readonly operator: boolean
@@ -41,20 +41,20 @@ export interface Example {
 
 const weighed = <T>(...choices: Array<[weight: number, arbitrary: fc.Arbitrary<T>]>) =>
   fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight, arbitrary })))
-/** What is bad is rare, so that most options as a whole are good. */
+/** Invalid values are rare, so that most examples are valid as a whole. */
 const mostly = <T>(good: fc.Arbitrary<T>, ...bad: Array<fc.Arbitrary<T>>) =>
   weighed([30, good], ...bad.map(arbitrary => [1, arbitrary] as [number, fc.Arbitrary<T>]))
 const good = (...values: unknown[]): fc.Arbitrary<For<Given>> =>
   fc.constantFrom(...values).map(value => () => ({ value, bad: [] }))
 const bad = (...values: unknown[]): fc.Arbitrary<For<Given>> =>
   fc.constantFrom(...values).map(value => option => ({ value, bad: [option] }))
-/** Bad because of an option within. */
+/** Invalid because of a nested option. */
 const badWithin = (...values: Array<[value: unknown, path: string]>): fc.Arbitrary<For<Given>> =>
   fc.constantFrom(...values).map(([value, path]) => option => ({ value, bad: [`${option}.${path}`] }))
 
 // Objects
 
-/** An object with just these properties of its own, whatever their names. */
+/** An object with exactly these own properties, including names such as `__proto__`. */
 function own (entries: ReadonlyArray<readonly [name: string, value: unknown]>): object {
   const object = {}
   for (const [name, value] of entries) {
@@ -65,7 +65,7 @@ function own (entries: ReadonlyArray<readonly [name: string, value: unknown]>): 
 const foreign = runInContext('({ object: () => ({}) })', createContext({})) as { object: () => object }
 const passOn = new Proxy({}, {})
 
-/** The same object to whoever reads it in an orderly way. */
+/** Unusual objects that have the same enumerable own string-keyed properties. */
 const STRANGE: Record<string, (object: object) => object> = {
   plain: object => object,
   frozen: object => Object.freeze(object),
@@ -157,7 +157,7 @@ const manyChecks: fc.Arbitrary<For<GivenChecks>> = fc.tuple(
   return {
     value: strange(value),
     bad: given.flatMap(([name, { bad }]) => NAMES.includes(name) ? bad : [option, ...bad]),
-    // A name that is an index comes before others.
+    // Names that are array indexes are enumerated first.
     checks: Object.keys(value).map(name => ({ name, critical: byName.get(name)!.critical, fails: byName.get(name)!.fails }))
   }
 })
@@ -182,7 +182,7 @@ const checksOrFalse = weighed<For<GivenChecks>>(
   [1, fc.constantFrom(false, undefined).map(value => () => ({ value, bad: [], checks: value ?? [] }))]
 )
 
-// The rest
+// Other options
 
 const details = mostly<For<Given & { operator: boolean }>>(
   fc.constantFrom<[unknown, boolean]>(
@@ -196,9 +196,9 @@ const prefix = mostly<For<Given>>(
   bad(null, 5, '/:x', '/*', '/a?b', '#', '/%41', '%', {}, ['/x'], Object('/x'))
 )
 const LOGGER = { fatal () {}, error () {}, warn () {}, info () {}, debug () {} }
-/** What would change every object, if it were merged without care. */
+/** Would pollute `Object.prototype` if merged carelessly. */
 const POLLUTION = [['__proto__', { polluted: true }], ['constructor', { prototype: { polluted: true } }]] as const
-/** Each is another's, so that they don't meet. */
+/** Paths contain the name of the option, so that they don't collide. */
 const path = mostly<For<Given>>(
   fc.constantFrom('x', 'é', 'a b', ';', '/', '..', '__proto__', '💔', '(', '\\', '\n')
     .map(end => option => ({ value: `/${option}/${end}`, bad: [] })),
@@ -251,7 +251,7 @@ const stranger = fc
   .constantFrom('redy', '__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty', '', 'Live', 'then')
   .map(name => ({ name, value: { polluted: true } }))
 
-/** Options of which all, or all but a few, are good. */
+/** Options that are all valid, or all except a few. */
 export const examples: fc.Arbitrary<Example> = fc.record({
   builtIn: fc.record({ live: checksOrFalse, ready: checksOrFalse, startup: checksOrFalse }, { requiredKeys: [] }),
   probes: fc.option(fc.tuple(

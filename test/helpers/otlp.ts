@@ -19,10 +19,10 @@ type Attribute = { key: string, value: Record<string, unknown> }
 const attributesOf = (attributes: readonly Attribute[] = []) =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]))
 
-/** Receives OTLP over HTTP as JSON, as a collector does. Any other request is answered with 200. */
+/** Receives OTLP as JSON over HTTP, like a collector. Responds to GET requests with 200. */
 async function startReceiver (t: Test) {
   const spans: ReceivedSpan[] = []
-  /** The last values of `healthz.*` by name and attributes. */
+  /** The latest values of `healthz.*` by name and attributes. */
   const metrics: Record<string, number> = {}
   const received = new EventEmitter()
   const server = createServer((request, response) => {
@@ -52,9 +52,10 @@ async function startReceiver (t: Test) {
 }
 
 /**
- * Starts a separate process with the plugin from `dist/`, the SDK and its instrumentations, which exports to a receiver.
+ * Starts a separate process with the plugin from `dist/`, the OpenTelemetry SDK and instrumentations. It exports to a
+ * receiver in this process.
  * @param program registers the plugin, with `shutdown`, and the routes of `app`, which then listens
- * @param ignore whether the http instrumentation leaves probes out
+ * @param ignore whether the http instrumentation ignores probes
  */
 export async function startTraced (t: Test, program: string, ignore = true) {
   const receiver = await startReceiver(t)
@@ -71,7 +72,7 @@ export async function startTraced (t: Test, program: string, ignore = true) {
         new HttpInstrumentation(${ignore ? '{ ignoreIncomingRequestHook: opentelemetry.isProbe }' : ''}),
         new IORedisInstrumentation({ requireParentSpan: false }),
         new PgInstrumentation(),
-        // Version 0.21 knows no Fastify 6.
+        // Version 0.21 doesn't support Fastify 6.
         ...require('fastify/package.json').version.startsWith('5.') ? [new FastifyOtelInstrumentation({ registerOnInitialization: true })] : []
       ]
     })
@@ -103,9 +104,9 @@ export async function startTraced (t: Test, program: string, ignore = true) {
   return {
     ...receiver,
     get,
-    /** Calls a path on the port of the probes. */
+    /** Requests a path on the port of the probes. */
     probe: (path: string) => get(path, probes),
-    /** Ends it. All spans have been received then. */
+    /** Stops the process. Resolves when all spans have been received. */
     async stop () {
       service.kill('SIGTERM')
       const { code, stderr } = await service.exit

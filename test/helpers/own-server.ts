@@ -8,22 +8,23 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { hasAll, listens } from './services.js'
 
-/** A server of a test's own, for what would hurt others on a shared one. */
+/** A dedicated server for one test, which can do things that would disturb other tests on a shared one. */
 export interface OwnServer {
   readonly port: number
-  /** A folder of its own, which goes with the test. */
+  /** Its own directory, removed after the test. */
   readonly dir: string
-  /** Stops it where it is: its connections stay, and the kernel takes what is sent to it. */
+  /** Suspends the process: its connections stay open, and the kernel buffers what is sent to it. */
   freeze (): Promise<void>
   thaw (): void
   stop (): Promise<void>
-  /** Starts it again on its port, after `stop()`. */
+  /** Restarts it on the same port, after `stop()`. */
   start (...args: string[]): Promise<void>
 }
 
 /**
- * Starts a server on a free port. Its arguments may name `{port}` and `{dir}`; so may the text of a file `conf` in `{dir}`.
- * @param signal stops it
+ * Starts a server on a free port. `{port}` and `{dir}` are replaced in its arguments and in `conf`.
+ * @param conf the content of the file `conf` in its directory
+ * @param signal the signal that stops it
  */
 export async function ownServer (
   t: Test, command: string, args: readonly string[], conf = '', signal: NodeJS.Signals = 'SIGKILL'
@@ -66,13 +67,13 @@ export async function ownServer (
   }
 }
 
-/** The programs of Debian's package, which aren't on the PATH. */
+/** The directory of Debian's PostgreSQL programs, which isn't on the PATH. */
 const POSTGRES = ['18', '17', '16', '15'].map(version => `/usr/lib/postgresql/${version}/bin`).find(dir => existsSync(dir))
 
-/** As `needsCommands`, for `ownPostgres`. */
+/** Like `needsCommands`, for `ownPostgres`. */
 export const needsPostgres = (t: Test): boolean => hasAll(t, POSTGRES === undefined ? ["Debian's package postgresql"] : [])
 
-/** Starts a PostgreSQL with the user `postgres`, as whom it runs where the test is root, which it refuses to be. */
+/** Starts PostgreSQL with the superuser `postgres`. If the test runs as root, the server runs as the user `postgres`. */
 export async function ownPostgres (t: Test): Promise<OwnServer> {
   const dir = mkdtempSync(join(tmpdir(), 'healthz-postgres-'))
   t.teardown(() => rmSync(dir, { recursive: true, force: true }))
@@ -81,23 +82,23 @@ export async function ownPostgres (t: Test): Promise<OwnServer> {
   const as = process.getuid!() === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'] : ['env']
   execFileSync(as[0]!, [...as.slice(1), `${POSTGRES}/initdb`, '-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync'], { cwd: '/' })
   const options = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off'].flatMap(option => ['-c', option])
-  // SIGINT is its fast shutdown: it disconnects its clients.
+  // SIGINT requests a fast shutdown, which disconnects all clients.
   return ownServer(t, as[0]!, [...as.slice(1), `${POSTGRES}/postgres`, '-D', data, '-p', '{port}', ...options], '', 'SIGINT')
 }
 
-/** The signal takes effect a moment after it was sent, thread by thread. */
+/** Resolves when SIGSTOP has stopped all threads, which takes a moment. */
 async function frozen (pid: number | undefined): Promise<void> {
   const tasks = `/proc/${pid}/task`
   const states = () => readdirSync(tasks).map(task => readFileSync(`${tasks}/${task}/stat`, 'utf8'))
   while (existsSync(tasks) && !states().every(stat => stat.includes(') T '))) await sleep(1)
 }
 
-/** As `needs()` of services: whether the machine has the commands, to start servers of a test's own. */
+/** Like `needs()` in `services.ts`, for commands that start dedicated servers. */
 export function needsCommands (t: Test, ...commands: string[]): boolean {
   return hasAll(t, commands.filter(command => spawnSync(command, ['--version']).error !== undefined))
 }
 
-/** A port of the loopback that nobody listens on. */
+/** A free port on the loopback interface. */
 export async function freePort (): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -3,14 +3,14 @@ import { mkdir, mkdtemp, readFile, readdir, realpath, rm, symlink } from 'node:f
 import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 
-/** The folder of the project. */
+/** The directory of the project. */
 export const project = resolve(__dirname, '../..')
 
-/** The package as a user gets it. */
+/** The package as published. */
 export interface Package {
-  /** A folder outside the project where the package is installed. */
+  /** A directory outside the project where the package is installed. */
   readonly user: string
-  /** The package below it, unpacked. */
+  /** The directory of the unpacked package. */
   readonly root: string
   /** The path of the tarball. */
   readonly tarball: string
@@ -26,14 +26,13 @@ export interface Package {
 }
 
 /**
- * Packs the package and installs it in a folder of its own, outside the project, so that nothing but what its
- * `package.json` asks for can be found from there, but for what the user has `besides`. All that is linked, so that no
- * registry is needed.
+ * Packs the package and installs it in a separate directory outside the project. Only the dependencies in its
+ * `package.json` and the packages in `besides` can be resolved from there. They are symlinks, so that no registry is needed.
  *
- * `dist/` must have been built: other suites run what is in it, so it can't be built anew here.
+ * `dist/` must have been built. It can't be rebuilt here, since other suites are running it.
  */
 export async function pack (...besides: string[]): Promise<Package> {
-  // The compiler and Node tell of real paths, and the folder for temporary files may be a link.
+  // The compiler and Node.js report real paths, and the directory for temporary files may be a symlink.
   const user = await realpath(await mkdtemp(join(tmpdir(), 'fastify-healthz-')))
   const root = join(user, 'node_modules/fastify-healthz')
   const [packed] = await Promise.all([
@@ -58,14 +57,14 @@ export async function pack (...besides: string[]): Promise<Package> {
   }
 }
 
-/** Installs one of the project's packages in a folder, perhaps under another name. */
+/** Links one of the project's packages into the `node_modules` of a directory, optionally with another name. */
 export async function link (folder: string, name: string, as = name): Promise<void> {
   const path = join(folder, 'node_modules', as)
   await mkdir(dirname(path), { recursive: true })
   await symlink(join(project, 'node_modules', name), path, 'junction')
 }
 
-/** The files below a folder, as sorted paths with `/`. */
+/** The files in a directory and its subdirectories, as sorted paths with `/`. */
 export async function filesIn (folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   return entries.filter(entry => entry.isFile())
@@ -74,10 +73,10 @@ export async function filesIn (folder: string): Promise<string[]> {
 }
 
 /**
- * Runs a program, and never rejects: a run may be started long before somebody looks at its end.
+ * Runs a program. Never rejects, since the result may be awaited long after the exit.
  *
- * tap puts loaders of its own into every child process by `NODE_OPTIONS`, even into one with an `env` of its own. With
- * them Node reads CommonJS by another way, on which other names can be imported: so `env` takes them out again.
+ * tap adds its loaders to every child process with `NODE_OPTIONS`, even if `env` is set. With them, Node.js loads CommonJS
+ * differently and exposes other named exports, so the command `env` removes them.
  */
 export function run (file: string, args: string[], cwd: string): Promise<{ code: unknown, stdout: string, stderr: string }> {
   return new Promise(resolve => {

@@ -9,10 +9,10 @@ import { Probe } from '../../lib/engine/probe.js'
 import type { Run } from '../../lib/engine/run.js'
 import { FakeTime } from './time.js'
 
-/** For a lifecycle: nothing is held. */
+/** Holds for a lifecycle, of which there are none. */
 export const NO_HOLDS = { whenReleased (callback: () => void) { callback() } }
 
-/** A probe and all that it works with, on a fake clock. It serves. */
+/** A probe with its collaborators on a fake clock, in the state `serving`. */
 export function probeOf (name = 'ready') {
   const time = new FakeTime()
   const lines: Array<[level: string, message: string]> = []

@@ -1,6 +1,6 @@
 /**
- * The number of runs and the seed of a property. The seed is fixed, except in the long suites and with
- * HEALTHZ_PROPERTY_RUNS=20000, which sets the number of runs. HEALTHZ_PROPERTY_SEED=… repeats a failure.
+ * The number of runs and the seed of a property test. HEALTHZ_PROPERTY_RUNS=20000 sets the number of runs. The seed is
+ * fixed, except with that variable and in the long suites. HEALTHZ_PROPERTY_SEED=… reproduces a failure.
  */
 export function trials (runs: number): { numRuns: number, seed: number } {
   const { HEALTHZ_LONG, HEALTHZ_PROPERTY_RUNS, HEALTHZ_PROPERTY_SEED } = process.env

@@ -2,39 +2,39 @@ import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** A network between a client and a real server, with its faults. It passes everything until it is told otherwise. */
+/** A TCP proxy between a client and a real server that simulates network faults. By default it forwards everything. */
 export interface Proxy {
   readonly host: string
   readonly port: number
-  /** How many connections of clients are open. */
+  /** The number of open client connections. */
   readonly open: number
-  /** How many connections were accepted so far. */
+  /** The number of connections accepted so far. */
   readonly accepted: number
-  /** Resolves once it has accepted a connection, from now on. */
+  /** Resolves when it accepts the next connection. */
   next (): Promise<void>
   /**
-   * Passes nothing, as a network that loses every packet: connections stay open, new ones are accepted, and neither side
-   * hears of what the other does, not even that it closes. What was held goes on at `resume()`, as TCP sends it again;
-   * but a connection that was begun and given up in between never reaches the server.
+   * Forwards nothing, like a network that drops every packet: connections stay open, new ones are accepted, and neither
+   * side notices what the other does, not even that it closes. `resume()` forwards the data that was held back, as TCP
+   * would retransmit it. A connection that was opened and closed in between never reaches the server.
    */
   swallow (): void
-  /** Passes everything so many ms later, in order. */
+  /** Delays everything by `ms`, in order. */
   delay (ms: number): void
-  /** Resets every connection there is, on both sides. New ones are accepted. */
+  /** Resets all open connections on both sides. New ones are accepted. */
   cut (): void
-  /** Stops listening: new connections are refused. Those that are there stay: `cut()` ends them. */
+  /** Stops listening, so that new connections are refused. Open ones stay until `cut()`. */
   refuse (): Promise<void>
-  /** All is well again, on the same port. */
+  /** Ends all faults, on the same port. */
   resume (): Promise<void>
-  /** The end of it: cuts and refuses. */
+  /** Stops listening and resets all connections. */
   close (): Promise<void>
 }
 
-/** A proxy on the loopback in front of what listens on a port of it. To be closed: `t.teardown(() => proxy.close())`. */
+/** Starts a proxy for a port on the loopback interface. Close it with `t.teardown(() => proxy.close())`. */
 export async function proxyTo (target: number, host = '127.0.0.1'): Promise<Proxy> {
   const sockets = new Set<Socket>()
   const clients = new Set<Socket>()
-  /** What is to happen once nothing is swallowed any more. */
+  /** Actions deferred until `resume()`. */
   const held = new Set<() => void>()
   const arrivals = new Set<() => void>()
   let swallowing = false
@@ -43,7 +43,7 @@ export async function proxyTo (target: number, host = '127.0.0.1'): Promise<Prox
 
   const track = (socket: Socket): void => {
     sockets.add(socket)
-    // That it breaks is told by 'close', too.
+    // A failure also emits 'close'.
     socket.setNoDelay().on('error', () => {}).on('close', () => { sockets.delete(socket) })
   }
   const carry = (from: Socket, to: Socket): void => {
@@ -88,7 +88,7 @@ export async function proxyTo (target: number, host = '127.0.0.1'): Promise<Prox
   }
   const cut = (): void => {
     for (const socket of sockets) {
-      // Reset while it ends, a socket keeps the process busy at its end (seen with Node 20).
+      // Resetting a socket that is ending keeps the process busy on exit (seen with Node.js 20).
       if (socket.writableEnded) socket.destroy()
       else socket.resetAndDestroy()
     }
@@ -134,8 +134,8 @@ export async function proxyTo (target: number, host = '127.0.0.1'): Promise<Prox
 }
 
 /**
- * Listens on a port that the system doesn't give to outgoing connections, so that it is still free when a proxy that
- * refused listens again.
+ * Listens on a port below the ephemeral range, so that no outgoing connection takes it while the proxy refuses
+ * connections.
  */
 async function listenBelow (listen: (port: number) => Promise<void>): Promise<number> {
   for (;;) {

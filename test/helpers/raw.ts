@@ -5,18 +5,18 @@ import type { FastifyInstance } from 'fastify'
 
 export interface RawAnswer {
   readonly statusLine: string
-  /** As they came, names in lower case. */
+  /** Names are in lower case. */
   readonly headers: ReadonlyMap<string, string>
   readonly body: string
 }
 
-/** Listens on a free port of the loopback. */
+/** Listens on a free port of the loopback interface. */
 export async function listen (app: FastifyInstance): Promise<number> {
   await app.listen({ port: 0, host: '127.0.0.1' })
   return (app.server.address() as AddressInfo).port
 }
 
-/** Sends bytes over a new connection, and reads until the server closes it, or until `last` has come. */
+/** Sends data over a new connection, and reads until the server closes it or the response matches `last`. */
 export async function exchange (port: number, request: string, last?: RegExp): Promise<string> {
   const socket = connect(port, '127.0.0.1')
   let answer = ''
@@ -29,7 +29,7 @@ export async function exchange (port: number, request: string, last?: RegExp): P
   return answer
 }
 
-/** One request as the kubelet makes it: HTTP/1.1, a connection of its own. */
+/** Sends one request like the kubelet: HTTP/1.1 on its own connection. */
 export async function request (port: number, method: string, path: string, headers: string[] = [], body = ''): Promise<RawAnswer> {
   const head = [`${method} ${path} HTTP/1.1`, 'Host: localhost', 'User-Agent: kube-probe/1.31', 'Accept: */*', 'Connection: close']
   return parse(await exchange(port, [...head, ...headers, '', body].join('\r\n')))

@@ -5,10 +5,10 @@ import type { Check } from '../../types/check.js'
 import healthz from '../../lib/index.js'
 import { capture } from './log.js'
 
-/** How many hangs a test of hangs makes. */
+/** The number of hangs in tests of hanging checks. */
 export const HANGS = Number(process.env.HEALTHZ_HANGS ?? 100)
 
-/** A service whose ready probe is these checks, and what the probe says. */
+/** A service with these checks in its ready probe. */
 export async function readyWith (t: Test, ready: Record<string, Check>, timeout = 150) {
   const { lines, logger } = capture()
   const app = Fastify({ logger })
@@ -16,7 +16,7 @@ export async function readyWith (t: Test, ready: Record<string, Check>, timeout 
   await app.ready()
   t.teardown(() => app.close())
   const ask = async (): Promise<string> => (await app.healthz.run('ready')).title
-  /** Asks until it passes. A failure on the way is nothing wrong; one that stays is. */
+  /** Runs the probe until it passes, for `withinMs` at most. Resolves with the last title. */
   const recovers = async (withinMs = 5000): Promise<string> => {
     const until = Date.now() + withinMs
     for (;;) {
@@ -29,9 +29,9 @@ export async function readyWith (t: Test, ready: Record<string, Check>, timeout 
 }
 
 /**
- * Makes a check hang `HANGS` times, up to a hundred at once, each on an engine of its own, and lets them all go before
+ * Makes a check hang `HANGS` times, up to a hundred runs concurrently, each as a separate check. All are released before
  * the next hundred.
- * @returns the titles that there were
+ * @returns the distinct titles
  */
 export async function hangOften (t: Test, check: Check, hang: () => unknown, release: () => unknown): Promise<string[]> {
   const running = new Set<object>()
@@ -58,7 +58,7 @@ export async function hangOften (t: Test, check: Check, hang: () => unknown, rel
   return [...titles]
 }
 
-/** Resolves with the next event of that name, whatever errors there are before it. */
+/** Resolves on the next event of that name, regardless of `error` events before it. */
 export function next (emitter: { once (event: any, listener: () => void): unknown }, event: string): Promise<void> {
   return new Promise<void>(resolve => { emitter.once(event, () => resolve()) })
 }

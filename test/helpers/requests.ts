@@ -1,14 +1,14 @@
-// Random requests, and a second, small account of what each is to be answered with: written from the tables in docs/api.md
-// alone, so that it shares neither code nor mistakes with `lib/`.
+// Random requests, and a small independent model of the expected responses. It is written only from the tables in
+// docs/api.md, so that it shares neither code nor mistakes with `lib/`.
 import fc from 'fast-check'
 import type { Answer } from './answers.js'
 
-// What is served
+// Servers
 
-/** A check that always comes to the same. */
+/** A check that always has the same outcome. */
 export interface CheckModel {
   readonly name: string
-  /** Without one it passes. */
+  /** Passes if omitted. */
   readonly fails?: { readonly status: 500 | 503, readonly title: string }
   readonly critical?: boolean
 }
@@ -17,25 +17,25 @@ export interface CheckModel {
 export interface Site {
   readonly name: string
   readonly port: number
-  /** What its 404s stand below; `''` for none. */
+  /** The prefix below which the plugin responds with 404, `''` for none. */
   readonly root: string
   readonly paths: Readonly<Record<string, string>>
   readonly probes: Readonly<Record<string, readonly CheckModel[]>>
-  /** Who is an operator. */
+  /** Who may see details. */
   readonly details: 'nobody' | 'everybody' | 'who says so'
-  /** Methods that the app knows. */
+  /** Methods that the app supports. */
   readonly methods: readonly string[]
-  /** Paths of the app's own, with GET. */
+  /** The app's own GET routes. */
   readonly appPaths: readonly string[]
-  /** It is a separate port, which takes no bodies. */
+  /** Whether it is a separate port, which rejects bodies. */
   readonly separate: boolean
 }
 
-/** The header by which an operator says so. */
+/** The header that identifies an operator. */
 export const OPERATOR = 'X-Operator: yes'
 const CHUNKED = 'Transfer-Encoding: chunked'
 
-// What it is to answer
+// Expected responses
 
 type Expected =
   | { readonly by: 'probe', readonly status: number, readonly title: string, readonly checks?: readonly CheckModel[], readonly boot?: boolean }
@@ -43,7 +43,7 @@ type Expected =
 
 const MAX_BODY = 10 * 1024 - 1
 const others = (...statuses: number[]): Expected => ({ by: 'others', statuses })
-/** The app's own 404; a body that it can't read comes first. */
+/** The app's own 404, unless it can't parse the body, which is checked first. */
 const APP_404 = others(404, 400, 415)
 
 export function expected (site: Site, { method, target, operator, body }: Request): Expected {
@@ -53,7 +53,7 @@ export function expected (site: Site, { method, target, operator, body }: Reques
   const query = new URLSearchParams(/\?.*/s.exec(target)?.[0])
   const segments = path.split('/').slice(1).map(decode)
   const routed = site.methods.includes(method) && method !== 'OPTIONS'
-  // A method that no route is for was looked at first, in the older versions of Fastify 5.
+  // Older versions of Fastify 5 check for unsupported methods first.
   if (segments.includes(null)) return routed ? others(400) : others(400, 404)
   if (tooLarge !== undefined) return tooLarge
   if (!routed) return APP_404
@@ -102,7 +102,7 @@ function verdict (probe: string, checks: readonly CheckModel[]): { status: numbe
   return { status: Math.min(...failing.map(({ fails }) => fails!.status)), title: titles.join('; ') }
 }
 
-/** What is wrong with an answer; `undefined` for nothing. */
+/** Returns what is wrong with a response, `undefined` if nothing is. */
 export function fault (site: Site, request: Request, { status, headers, body }: Answer): string | undefined {
   const wanted = expected(site, request)
   const type = headers.get('content-type')
@@ -112,7 +112,7 @@ export function fault (site: Site, request: Request, { status, headers, body }: 
   }
   if (status !== wanted.status) return `status ${status} in place of ${wanted.status}`
   const names = ['cache-control', 'connection', 'content-length', 'content-type', 'date', 'x-content-type-options']
-  // After a body that isn't read the connection is closed.
+  // The connection is closed after a body that isn't read.
   const closes = request.closes || status === 413
   if (!closes) names.push('keep-alive')
   if (status === 405) names.push('allow')
@@ -134,7 +134,7 @@ export function fault (site: Site, request: Request, { status, headers, body }: 
 
 function isCut (body: string): boolean { return Buffer.byteLength(body) > MAX_BODY }
 
-/** As much as there is room for, but for the one character that doesn't fit, and the ellipsis. */
+/** A truncated title must be as long as possible, except for the character that doesn't fit and the ellipsis. */
 function faultOfCut (whole: string, body: string): string | undefined {
   const { title } = JSON.parse(body)
   if (!title.endsWith('…') || !whole.startsWith(title.slice(0, -1))) return `a title cut to ${title}`
@@ -159,23 +159,23 @@ function faultOfDetails (
   return is.join() === should.join() ? undefined : `checks ${is} in place of ${should}`
 }
 
-// What is asked
+// Requests
 
-/** A request that nothing is wrong with. */
+/** A valid request. */
 export interface Request {
   readonly method: string
   readonly target: string
   readonly operator: boolean
-  /** It has a body of some length, or in chunks. */
+  /** Whether it has a body, with a length or chunked. */
   readonly body: boolean
-  /** It is the last of its connection, and says so. */
+  /** Whether it is the last request on its connection and announces that. */
   readonly closes: boolean
 }
 
-/** Bytes, and what they ask. */
+/** The bytes of a request, and their meaning. */
 export interface Message extends Request {
   readonly bytes: Buffer
-  /** For bytes that aren't a request as it should be: which refusals are right. It may be read and answered all the same. */
+  /** The statuses that may reject an invalid request. The server may also accept it. */
   readonly refusals?: readonly number[]
 }
 
@@ -217,7 +217,7 @@ const query = weighed(
   [1, fc.constantFrom('exclude=x&', 'a=').chain(part =>
     fc.constantFrom(1, 100, 1000).map(times => `?${part.repeat(times)}`))]
 )
-/** Some of the characters as escapes, which changes nothing. */
+/** Percent-encodes some of the characters, which doesn't change the meaning. */
 const escaped = (text: string, every: number) => every === 0
   ? text
   : text.replace(/%..|\w/gs, (found, i) =>
@@ -246,7 +246,7 @@ const target: fc.Arbitrary<(site: Site) => string> = fc.record({
   after: weighed([20, fc.constant('')], [1, fc.constantFrom('#', '#verbose', '#?verbose')])
 }).map(({ base, name, check, noise, every, query, before, after }) => site => {
   const target = escaped(base(site, name, noise, check), every) + query + after
-  // With both, Fastify's versions differ.
+  // Fastify's versions differ if a target has both.
   return before === '' ? target : before + target.replace(/#.*/, '')
 })
 
@@ -281,7 +281,7 @@ const body = weighed<Body>(
   }))]
 )
 
-/** Node refuses a head of more than 16 KiB; near that it may do either. */
+/** Node.js rejects a head of more than 16 KiB. Slightly below that it may do either. */
 const tooLong = (head: string | Buffer) => head.length > 15_000
 
 const proper: fc.Arbitrary<MessageOf> = fc.record({
@@ -293,7 +293,7 @@ const proper: fc.Arbitrary<MessageOf> = fc.record({
   old: weighed([9, fc.constant(false)], [1, fc.constant(true)])
 }).map(({ method, target: at, operator, headers, body, old }) => (site, last) => {
   const target = at(site)
-  // Without a word HTTP/1.0 ends the connection, and it knows no chunks.
+  // HTTP/1.0 closes the connection by default, and doesn't support chunks.
   const http10 = last && old && !body.headers.includes(CHUNKED)
   const fields = ['Host: localhost', ...headers, ...body.headers]
   if (operator) fields.push(OPERATOR)
@@ -304,7 +304,7 @@ const proper: fc.Arbitrary<MessageOf> = fc.record({
   return { method, target, operator, body: hasBody, closes: last, bytes: Buffer.from(head + body.bytes, 'latin1'), ...refusals }
 })
 
-/** Stands for a request within what should be the body of another, for which it must never be taken. */
+/** Placeholder for a request inside the body of another one. The server must never execute it. */
 const SMUGGLED = '<smuggled>'
 
 type Write = (line: string) => string
@@ -312,7 +312,7 @@ const after = (rest: string): Write => line => `${line}\r\nHost: localhost\r\n${
 const inTarget = (text: string): Write => line => `${line.replace(/ HTTP/, `${text} HTTP`)}\r\nHost: localhost\r\n\r\n`
 const first = (pattern: RegExp, text: string): Write => line => `${line.replace(pattern, text)}\r\nHost: localhost\r\n\r\n`
 
-/** Messages that aren't what they should be, and what they may be refused with. */
+/** Invalid messages, and the statuses that may reject them. */
 const IMPROPER: Record<string, readonly [write: Write, ...refusals: number[]]> = {
   'a head of 64 KB': [after(`X: ${'x'.repeat(65_536)}\r\n\r\n`), 431],
   '64 KB of headers': [after(`${'X: xxxxxxxxxxxx\r\n'.repeat(4096)}\r\n`), 431],
@@ -368,14 +368,14 @@ const improper: fc.Arbitrary<MessageOf> = fc.record({
   return { method, target, operator: false, body, closes: false, refusals: tooLong(bytes) ? [...refusals, 431] : refusals, bytes }
 })
 
-/** All that one connection carries, and how. */
+/** Everything that is sent on one connection, and how. */
 export interface Session {
-  /** Which of the sites. */
+  /** The index of the site. */
   readonly site: number
   readonly messages: readonly MessageOf[]
-  /** Where the bytes are cut, each from 0 to 1; `bytes`: everywhere. */
+  /** Where the data is split into writes, as fractions of its length. `bytes` writes every byte separately. */
   readonly cuts: readonly number[] | 'bytes'
-  /** Waits until the server closes it, or closes its own half at once, or all of it. */
+  /** Waits until the server closes the connection, half-closes it after the last write, or destroys it. */
   readonly ends: 'waits' | 'half' | 'aborts'
 }
 

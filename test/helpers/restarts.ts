@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { project } from './package.js'
 
-/** How long things take that a process can be ended in, in ms. */
+/** The duration of the phases in which a process can be killed, in ms. */
 export const LASTS = { boot: 60, drain: 400, work: 40, close: 60 }
 
-/** What is published, and not `lib/`: transpiling that for each process would take most of the time. */
+/** Uses `dist/`, since transpiling `lib/` in each process would take most of the time. */
 const PROGRAM = `
   const say = line => require('node:fs').writeSync(1, line + '\\n')
   const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
@@ -39,7 +39,7 @@ export interface Ending {
   readonly stderr: string
 }
 
-/** A service in a group of processes of its own, on these two ports. */
+/** A service in its own process group, on these two ports. */
 export class Service {
   readonly said: string[] = []
   readonly ended: Promise<Ending>
@@ -48,7 +48,7 @@ export class Service {
   #over = false
 
   constructor (ports: readonly number[]) {
-    // tap follows every child process, with listeners to signals that a service doesn't have.
+    // tap instruments every child process with signal listeners, which a real service doesn't have.
     const program = [process.execPath, '--eval', PROGRAM, ...ports.map(String)]
     const child = this.#child = spawn('env', ['-u', 'NODE_OPTIONS', ...program], {
       cwd: project, detached: true, stdio: ['ignore', 'pipe', 'pipe']
@@ -68,7 +68,7 @@ export class Service {
 
   get over (): boolean { return this.#over }
 
-  /** Resolves when a line starts like this, or when it is over. */
+  /** Resolves when a line starts with `start`, or when the process has exited. */
   async says (start: string): Promise<void> {
     while (!this.#over && !this.said.some(line => line.startsWith(start))) {
       await new Promise<void>(resolve => this.#waiting.add(resolve))
@@ -77,7 +77,7 @@ export class Service {
 
   kill (signal: NodeJS.Signals): void { this.#child.kill(signal) }
 
-  /** Whether a process of its group is there still. */
+  /** Whether a process of its group is still running. */
   get leftBehind (): boolean {
     try {
       process.kill(-this.#child.pid!, 0)

@@ -12,18 +12,18 @@ export const PRELUDE = `
   const say = (msg, rest) => { stream.write(JSON.stringify({ msg, ...rest }) + '\\n') }
 `
 
-/** Loads TypeScript as tap does, for `spawnNode`. */
+/** The arguments for `spawnNode` that load TypeScript as tap does. */
 export const TYPESCRIPT = process.execArgv.filter(arg => arg.includes('@tapjs/typescript'))
 
-/** To be preloaded, so that every separate port has a thread. */
+/** A module to preload that gives every separate port a thread. */
 export const WITH_THREAD = join(__dirname, 'with-thread.cjs')
 
-/** Whether it is, as in the tests that test/watchdog/thread.test.ts runs again. */
+/** Whether it is preloaded, as in the tests that test/watchdog/thread.test.ts repeats. */
 export const THREAD = process.env.HEALTHZ_THREAD === '1'
 
 /**
- * Starts Node as users do. tap adds its loaders to every child process by `NODE_OPTIONS`: they take a second to load and
- * listen for signals. `env` removes them, and becomes the process itself.
+ * Starts Node.js as users do. tap adds its loaders to every child process with `NODE_OPTIONS`. They take a second to load
+ * and listen for signals. The command `env` removes them, and then replaces itself with Node.js.
  */
 export function spawnNode (args: readonly string[], env: Record<string, string> = {}, options: { detached?: boolean } = {}) {
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
@@ -32,14 +32,14 @@ export function spawnNode (args: readonly string[], env: Record<string, string> 
 }
 
 /**
- * Starts a separate process with the plugin from `dist/`, which must have been built. All it writes to stdout is lines of
- * JSON. pino alone writes when it can, and the rest on exit, in no fixed order: give it `stream`.
+ * Starts a separate process with the plugin from `dist/`, which must have been built. It must write only lines of JSON to
+ * stdout. Pass `stream` to pino, whose own writes are asynchronous and could come in another order.
  */
 export function startService (t: Test, program: string) {
   return follow(t, spawnNode(['--eval', `${PRELUDE};(async () => {${program}})()`]))
 }
 
-/** Reads what a process writes, which is lines of JSON on stdout unless `parse` is given. It is killed with the test. */
+/** Reads the output of a process, by default lines of JSON on stdout. The process is killed at the end of the test. */
 export function follow (t: Test, child: ChildProcessWithoutNullStreams, parse: (line: string) => LogLine = JSON.parse) {
   t.teardown(() => child.kill('SIGKILL'))
   const lines: LogLine[] = []
@@ -60,12 +60,12 @@ export function follow (t: Test, child: ChildProcessWithoutNullStreams, parse: (
     return { code: code as number | null, signal, lines, stderr }
   })
 
-  /** Resolves with the first line of that message, once it is there; rejects when the process ends without it. */
+  /** Resolves with the first line with that message. Rejects if the process exits without it. */
   function line (msg: string | RegExp): Promise<LogLine> {
     return until(msg, () => lines.find(line => typeof msg === 'string' ? line.msg === msg : msg.test(line.msg)))
   }
 
-  /** Resolves once stderr matches; rejects when the process ends before. */
+  /** Resolves once stderr matches. Rejects if the process exits before that. */
   function complaint (pattern: RegExp): Promise<RegExpExecArray> {
     return until(pattern, () => pattern.exec(stderr) ?? undefined)
   }

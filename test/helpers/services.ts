@@ -2,14 +2,14 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { Test } from 'tap'
 
-/** The services that suites ask, where they run on the project's machines. */
+/** The ports of the services that suites use. */
 export const PORTS = { postgres: 5432, mysql: 3306, redis: 6379, amqp: 5672, nats: 4222, mqtt: 1883 } as const
 
 export type Service = keyof typeof PORTS
 
 /**
- * Whether the services are there, for a suite that needs them: it skips, saying what is missing, or fails where
- * `HEALTHZ_REQUIRE_SERVICES=1`.
+ * Whether the services are running, for a suite that needs them. If not, the suite is skipped with the missing ones as the
+ * reason, or fails with `HEALTHZ_REQUIRE_SERVICES=1`.
  * @example if (await needs(t, 'postgres')) t.test(…)
  */
 export async function needs (t: Test, ...services: Service[]): Promise<boolean> {
@@ -18,7 +18,7 @@ export async function needs (t: Test, ...services: Service[]): Promise<boolean> 
   return hasAll(t, missing)
 }
 
-/** Whether nothing is missing. What is skips the test, or fails it where `HEALTHZ_REQUIRE_SERVICES=1`. */
+/** Whether nothing is missing. Otherwise skips the test, or fails it with `HEALTHZ_REQUIRE_SERVICES=1`. */
 export function hasAll (t: Test, missing: readonly string[]): boolean {
   if (missing.length === 0) return true
   const reason = `needs ${missing.join(' and ')}`

@@ -3,13 +3,13 @@ import type { Test } from 'tap'
 import type { Check } from '../../types/check.js'
 import { HANGS, readyWith } from './ready.js'
 
-/** For names of what a test makes on a shared server. */
+/** A prefix for names on a shared server. */
 export const ID = `healthz_test_${process.pid}`
 
 /**
- * Makes a check hang `HANGS` times, so many at once, each on an engine of its own, and waits in between until all pass.
- * @param hang makes it so that it hangs, and gives back what makes it well again
- * @returns what was told of the hangs, each once, and of the recoveries
+ * Makes a check hang `HANGS` times, `width` runs concurrently, each as a separate check. Waits in between until all pass.
+ * @param hang makes the check hang, and returns a function that ends that
+ * @returns the distinct titles of the hangs and the recoveries
  */
 export async function hangs (
   t: Test, check: Check, width: number, timeout: number, hang: () => Promise<() => unknown>
@@ -29,7 +29,7 @@ export async function hangs (
   return [...told]
 }
 
-/** Waits for what a server, or a driver, will show some day; gives back what it shows. */
+/** Polls until the value is `good`, for up to 10 s. Resolves with the last value. */
 export async function eventually<T> (look: () => T | Promise<T>, good: (seen: T) => boolean): Promise<T> {
   const until = Date.now() + 10_000
   for (;;) {

@@ -3,7 +3,7 @@ import type { EngineTime } from '../../lib/clock.js'
 
 interface Timer { at: number, readonly callback: () => void, readonly background: boolean }
 
-/** A clock that stands still until it is told to go on. */
+/** A clock that only advances when told to. */
 export class FakeTime implements EngineTime {
   #now = 0
   readonly #timers = new Set<Timer>()
@@ -20,17 +20,17 @@ export class FakeTime implements EngineTime {
 
   cancel (timer: unknown) { this.#timers.delete(timer as Timer) }
 
-  /** In the middle, so that intervals don't vary. */
+  /** The midpoint, so that jitter is 0. */
   random () { return 0.5 }
 
   afterPoll (callback: () => void) { this.#polls.push({ at: this.#now, callback }) }
 
-  /** How many timers are running. */
+  /** The number of running timers. */
   get timers (): number { return this.#timers.size }
-  /** How many of them keep a process alive. */
+  /** The number of timers that keep a process alive. */
   get holding (): number { return [...this.#timers].filter(({ background }) => !background).length }
 
-  /** Goes on to a moment and calls what is due on the way, letting promises settle in between. */
+  /** Advances by `ms`. Calls due timers in order, and lets promises settle in between. */
   async advance (ms: number): Promise<void> {
     const until = this.#now + ms
     await setImmediate()
@@ -39,7 +39,7 @@ export class FakeTime implements EngineTime {
       const due = Math.max(until, poll?.at ?? 0)
       const [next] = [...this.#timers].filter(({ at }) => at <= due).sort((a, b) => a.at - b.at)
       if (poll !== undefined && !(next !== undefined && next.at <= poll.at)) {
-        // All that was due when it was asked for has been called.
+        // All timers that were due when it was scheduled have been called.
         this.#polls.shift()
         poll.callback()
       } else if (next !== undefined) {
@@ -51,10 +51,10 @@ export class FakeTime implements EngineTime {
       }
       await setImmediate()
     }
-    // A callback may have blocked past it.
+    // A callback may have blocked beyond that time.
     this.#now = Math.max(this.#now, until)
   }
 
-  /** Goes on without letting anything else run, as while a check blocks the event loop. */
+  /** Advances without running anything, as if a check blocked the event loop. */
   block (ms: number): void { this.#now += ms }
 }

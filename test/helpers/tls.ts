@@ -1,4 +1,4 @@
-/** Signed by itself, for nobody, for one day: what nobody who verifies would take. No secret: it guards nothing. */
+/** A self-signed certificate, valid for one day, that no client with verification accepts. Not a secret. */
 export const tls = {
   key: `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgdAGYGfrgpXbftOjK

@@ -1,4 +1,4 @@
-// Preloaded, it gives every separate port a thread. The file of the thread is in `dist/`, so the plugin is taken from there.
+// Preload this module to give every separate port a thread. It uses the plugin in `dist/`, where the thread's file is.
 const { join } = require('node:path')
 
 const root = join(__dirname, '../..')

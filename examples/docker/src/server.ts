@@ -1,8 +1,8 @@
-// The service that the Dockerfile and the manifests beside this folder run. Its database is a pretended one:
+// The service that the Dockerfile and the Kubernetes and OpenShift manifests run. Its database is simulated. Stop it with
 //
-//   curl -X POST localhost:8080/database/down   (or up)
+//   curl -X POST localhost:8080/database/down
 //
-// takes it away, and `ready` and the HEALTHCHECK fail until it is back.
+// and `ready` and the HEALTHCHECK fail until you call `/database/up`.
 import Fastify from 'fastify'
 import healthz, { HealthError } from 'fastify-healthz'
 import prometheus from 'fastify-healthz/prometheus'

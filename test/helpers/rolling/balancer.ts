@@ -1,18 +1,18 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
-/** Where connections go. */
+/** A process that connections are forwarded to. */
 export interface Endpoint {
   readonly pid: number
   readonly port: number
 }
 
 /**
- * A balancer of layer 4: it knows connections, not requests. One that is established stays with its process whatever is
- * learned of that later, and what happens to it on one side happens to it on the other.
+ * A layer 4 load balancer, which handles connections, not requests. An established connection stays with its process even
+ * after that is removed. Events on one side are forwarded to the other.
  */
 export class Balancer {
-  /** Connections that no process took. */
+  /** The number of connections that no process accepted. */
   refused = 0
   readonly #server: Server
   readonly #endpoints: Endpoint[] = []
@@ -20,7 +20,7 @@ export class Balancer {
   readonly #sockets = new Set<Socket>()
   #turn = 0
 
-  /** @param latencyMs of the way from a client to a process, and back */
+  /** @param latencyMs one-way latency between client and process */
   constructor (private readonly latencyMs = 0) {
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, client => this.#accept(client))
   }
@@ -34,13 +34,13 @@ export class Balancer {
 
   add (endpoint: Endpoint): void { this.#endpoints.push(endpoint) }
 
-  /** New connections go elsewhere from now on. */
+  /** Stops forwarding new connections to a process. */
   remove (endpoint: Endpoint): void {
     const index = this.#endpoints.indexOf(endpoint)
     if (index !== -1) this.#endpoints.splice(index, 1)
   }
 
-  /** How many connections a process has. */
+  /** The number of open connections of a process. */
   open (pid: Endpoint['pid']): number { return this.#open.get(pid) ?? 0 }
 
   close (): void {
@@ -64,9 +64,9 @@ export class Balancer {
     this.#forward(upstream, client)
   }
 
-  /** Bodies are small here, so nothing is held back. */
+  /** Ignores backpressure, since bodies are small here. */
   #forward (from: Socket, to: Socket): void {
-    // Timers of one length fire in their order.
+    // Timers with the same delay fire in order.
     const later = this.latencyMs === 0 ? (action: () => void) => action() : (action: () => void) => { setTimeout(action, this.latencyMs) }
     this.#sockets.add(from)
     from.on('data', chunk => later(() => { if (to.writable) to.write(chunk) }))

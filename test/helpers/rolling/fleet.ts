@@ -11,15 +11,15 @@ import type { Balancer, Endpoint } from './balancer.js'
 
 export interface ServiceSettings {
   readonly shutdown?: HealthzOptions['shutdown']
-  /** It fails `ready`, waits so many ms and closes by itself, without the plugin's help. */
+  /** On SIGTERM it fails `ready`, waits for this many ms and closes, without the plugin. */
   readonly drainByHand?: number
-  /** Whether the probes have a port of their own. */
+  /** Whether the probes have a separate port. */
   readonly ownPort?: boolean
   readonly keepAliveTimeout?: number
   readonly return503OnClosing?: boolean
-  /** The program, instead of `service.ts`. */
+  /** The program to run. Default: `service.ts`. */
   readonly program?: string
-  /** The app of `nest.ts` has @nestjs/terminus, with so many ms as `gracefulShutdownTimeoutMs`. */
+  /** Makes `nest.ts` use @nestjs/terminus, with this `gracefulShutdownTimeoutMs`. */
   readonly terminus?: number
 }
 
@@ -29,7 +29,7 @@ interface LiveProbe {
   readonly endedAt: number
 }
 
-/** A process, and what was seen of it. Times are `Date.now()`. */
+/** A process, and the observations of it. Times are from `Date.now()`. */
 export class Service implements Endpoint {
   readonly log: LogLine[] = []
   readonly pid: number
@@ -42,13 +42,13 @@ export class Service implements Endpoint {
   drainBeganAt = NaN
   drainEndedAt = NaN
   exitedAt = NaN
-  /** Connections that it still had when the drain ended. */
+  /** Open connections at the end of the drain. */
   openAtDrainEnd = 0
-  /** Probes of `live`: those of the kubelet, which end with the signal, and ours, which go on while it drains. */
+  /** Results of `live`: from the kubelet until the signal, and from `#watchLive()` during the drain. */
   readonly live: LiveProbe[] = []
-  /** Probes of `ready` that passed though they began after the drain had. */
+  /** The number of `ready` probes that passed although they started after the drain had started. */
   readyWhileDraining = 0
-  /** Probes of `ready` that passed though they began after the signal was sent. */
+  /** The number of `ready` probes that passed although they started after the signal. */
   readyAfterSignal = 0
   readyFailedAt = NaN
   readonly #child: ChildProcess
@@ -65,7 +65,7 @@ export class Service implements Endpoint {
     })
   }
 
-  /** Those of `live` that count: once the drain has ended the app closes, and its own port refuses all requests. */
+  /** The relevant failures of `live`. After the drain the app closes, and its port refuses all requests. */
   get liveFailed (): LiveProbe[] {
     return this.live.filter(({ passed, endedAt }) => !passed && !(endedAt >= this.drainEndedAt))
   }
@@ -77,13 +77,13 @@ export class Service implements Endpoint {
     this.#child.kill('SIGTERM')
   }
 
-  /** For what a test that failed leaves behind. */
+  /** Cleans up after a failed test. */
   async kill (): Promise<void> {
     this.#child.kill('SIGKILL')
     await this.exited
   }
 
-  /** Resolves when it logged that it listens. */
+  /** Resolves when it has logged that it listens. */
   async listening (): Promise<void> {
     while (this.port === 0 && Number.isNaN(this.exitedAt)) await new Promise<void>(resolve => this.#waiting.add(resolve))
     if (this.port === 0) throw new Error(`a service ended with ${this.exitCode}: ${this.stderr}`)
@@ -114,15 +114,15 @@ export class Service implements Endpoint {
 export interface FleetSettings {
   readonly service: ServiceSettings
   readonly balancer: Balancer
-  /** By what to divide the seconds of the kubelet. */
+  /** Divides the seconds of the kubelet. */
   readonly scale: number
   /** How long a change of readiness takes to reach the balancer, in ms. */
   readonly newsMs: number
 }
 
-/** Processes behind a balancer, which learns of their readiness from a kubelet, and late. */
+/** Processes behind a load balancer, which gets their readiness from a kubelet with a delay. */
 export class Fleet {
-  /** All there ever were. */
+  /** All services, including exited ones. */
   readonly services: Service[] = []
   readonly #settings: FleetSettings
   readonly #kubelets = new Map<Service, Kubelet>()
@@ -132,7 +132,7 @@ export class Fleet {
 
   byPid (pid: number): Service | undefined { return this.services.find(service => service.pid === pid) }
 
-  /** Resolves when the balancer knows it. */
+  /** Resolves when the balancer forwards connections to it. */
   async start (settings: ServiceSettings = {}): Promise<Service> {
     const { service: base, balancer, scale, newsMs } = this.#settings
     const service = new Service({ ...base, ...settings })
@@ -142,7 +142,7 @@ export class Fleet {
     const spec = (name: string): ProbeSpec => ({
       httpGet: { port: service.probePort, path: `/healthz/${name}` },
       periodSeconds: 1,
-      // Timeouts shrink as well, and a machine with much to do is slow.
+      // The scale applies to timeouts as well, which would be too short on a busy machine.
       timeoutSeconds: 5 * scale,
       failureThreshold: name === 'ready' ? 1 : 3
     })
@@ -154,7 +154,7 @@ export class Fleet {
       const beganAt = at + performance.timeOrigin
       if (result === 'success') {
         if (beganAt > service.signalledAt) service.readyAfterSignal++
-        // The log has whole milliseconds.
+        // The log has a resolution of 1 ms.
         if (beganAt > service.drainBeganAt + 1) service.readyWhileDraining++
       } else if (Number.isNaN(service.readyFailedAt)) {
         service.readyFailedAt = Date.now()
@@ -174,20 +174,20 @@ export class Fleet {
     return service
   }
 
-  /** Deletes the pod, and resolves when its process has ended. */
+  /** Deletes the pod. Resolves when its process has exited. */
   async end (service: Service): Promise<void> {
     this.#kubelets.get(service)!.delete()
     service.signal()
     await Promise.all([service.exited, this.#watchLive(service)])
   }
 
-  /** Ends all that run still, without looking. */
+  /** Kills all services. */
   async stop (): Promise<void> {
     await Promise.all(this.services.map(service => service.kill()))
     await Promise.all(this.#ending)
   }
 
-  /** The kubelet asks no more; a balancer or an alert may. */
+  /** Probes `live` after the deletion. The kubelet doesn't, but a load balancer or monitoring may. */
   async #watchLive (service: Service): Promise<void> {
     const periodMs = 1000 / this.#settings.scale
     while (Number.isNaN(service.exitedAt)) {

@@ -2,33 +2,33 @@ import { Agent, request as requestHttp, type ClientRequest, type IncomingMessage
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Clients that do the same. Ranges are in ms, and evenly spread. */
+/** A group of clients with the same behavior. Ranges are in ms, with a uniform distribution. */
 export interface Kind {
   readonly name: string
   readonly clients: number
-  /** One connection for each client as long as that lives, or else one for each request. */
+  /** Whether a client reuses its connection. Otherwise it opens one for each request. */
   readonly keepAlive: boolean
-  /** From the end of an answer to the next request. */
+  /** The pause between a response and the next request. */
   readonly gapMs: readonly [min: number, max: number]
-  /** How long the service takes for a request. */
+  /** How long the service takes to process a request. */
   readonly workMs: readonly [min: number, max: number]
-  /** The body is sent in parts over so long. */
+  /** Sends a body in parts over this many ms. */
   readonly uploadMs?: number
 }
 
-/** A request that had no whole and right answer. There is no second try. */
+/** A request without a complete and correct response. Requests aren't retried. */
 export interface Failure {
   readonly kind: string
-  /** What the system, or the status, says. */
+  /** The system's error code, or the status. */
   readonly code: string
   readonly doing: 'connecting' | 'sending' | 'waiting' | 'reading'
   /** Whether the connection had carried a request before. */
   readonly reused: boolean
-  /** Whether a byte of the answer had come. */
+  /** Whether any byte of the response had arrived. */
   readonly answered: boolean
   readonly beganAt: number
   readonly failedAt: number
-  /** Of the request before, on the same connection. */
+  /** The previous request on the same connection. */
   readonly before: Answered | undefined
 }
 
@@ -36,13 +36,13 @@ export interface Answered {
   readonly pid: number
   readonly beganAt: number
   readonly answeredAt: number
-  /** Whether the answer said that it is the connection's last. */
+  /** Whether the response had `Connection: close`. */
   readonly last: boolean
 }
 
 const PARTS = 5
 const PART = Buffer.alloc(4096, 'x')
-// Longer than anything takes here; without it a request that hangs would go unnoticed.
+// Longer than any request takes here, to detect requests that hang.
 const HANGS_MS = 30_000
 
 /** One request. */
@@ -54,17 +54,17 @@ export interface Order {
   readonly uploadMs?: number | undefined
 }
 
-/** Counts what becomes of requests. */
+/** Sends requests and counts their outcomes. */
 export class Load {
   readonly requests: Record<string, number> = {}
   readonly failures: Failure[] = []
-  /** Connections on which a request was sent. */
+  /** The number of connections on which a request was sent. */
   connections = 0
   readonly #before = new WeakMap<Socket, Answered>()
   readonly #clients: Array<Promise<void>> = []
   #stopped = false
 
-  /** @param onAnswer is told of each that was whole and right */
+  /** @param onAnswer called with each complete and correct response */
   constructor (private readonly port: number, private readonly onAnswer: (answered: Answered) => void = () => {}) {}
 
   get total (): number { return Object.values(this.requests).reduce((sum, count) => sum + count, 0) }
@@ -75,7 +75,7 @@ export class Load {
     }
   }
 
-  /** No request begins any more. Resolves when all have ended. */
+  /** Stops sending requests. Resolves when all pending ones have finished. */
   async stop (): Promise<void> {
     this.#stopped = true
     await Promise.all(this.#clients)
@@ -83,7 +83,7 @@ export class Load {
 
   async #client ({ name, keepAlive, gapMs, workMs, uploadMs }: Kind): Promise<void> {
     const agent = new Agent({ keepAlive, maxSockets: 1 })
-    // Not all in one moment.
+    // Spread the clients over time.
     await sleep(between([0, Math.max(50, gapMs[1])]))
     while (!this.#stopped) {
       await this.send({ kind: name, port: this.port, agent, workMs: Math.round(between(workMs)), uploadMs })
@@ -101,7 +101,7 @@ export class Load {
     }
   }
 
-  /** Sends one request, and counts how it ends. */
+  /** Sends one request and counts its outcome. */
   async send ({ kind, port, agent, workMs, uploadMs }: Order): Promise<void> {
     const beganAt = Date.now()
     this.requests[kind] = (this.requests[kind] ?? 0) + 1
@@ -160,13 +160,13 @@ export class Load {
         before
       })
       request.destroy()
-      // As after any failure, a client waits a little.
+      // Wait briefly after a failure, like a real client.
       await sleep(20)
     }
   }
 }
 
-/** Sends a body slowly, so that a signal catches it half-way. */
+/** Sends a body slowly, so that a signal arrives while it is being sent. */
 function sendParts (request: ClientRequest, ms: number): void {
   let left = PARTS
   const next = () => {

@@ -1,5 +1,5 @@
-// The service of `service.ts` with Nest: with the recipe, or with @nestjs/terminus as its documentation has it. Its provider
-// closes in `onModuleDestroy`, as that of Nest's recipe for Prisma does.
+// The service of `service.ts` with Nest: with the recipe, or with @nestjs/terminus as in its documentation. Its provider
+// closes in `onModuleDestroy`, as in Nest's recipe for Prisma.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Controller, Get, Inject, Injectable, Module, type OnModuleDestroy, Query, ServiceUnavailableException } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'

@@ -1,4 +1,4 @@
-// A service as people write it, in a process of its own that SIGTERM ends. Its log is all that it writes to stdout.
+// A typical service, run in a separate process and stopped with SIGTERM. It writes only its log to stdout.
 import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify, { LogController } from 'fastify'
 import { Registry } from 'prom-client'
@@ -7,7 +7,7 @@ import type Page from '../../../lib/page/index.js'
 import type Prometheus from '../../../lib/telemetry/prometheus.js'
 import type { ServiceSettings } from './fleet.js'
 
-// What is published, and not `lib/`: transpiling that for each of the processes would take most of the time.
+// Uses `dist/`, since transpiling `lib/` in each process would take most of the time.
 const healthz: typeof Healthz = require('../../../dist/lib/index.js')
 const page: typeof Page = require('../../../dist/lib/page/index.js')
 const prometheus: typeof Prometheus = require('../../../dist/lib/telemetry/prometheus.js')
@@ -27,12 +27,12 @@ if (drainByHand === undefined) {
   app.register(page)
   app.register(prometheus, { register: new Registry() })
 } else {
-  // What people write who know of the delay, and of nothing else.
+  // A typical manual implementation, with a delay only.
   for (const name of ['startup', 'live', 'ready']) {
     app.get(`/healthz/${name}`, async (_request, reply) => reply.code(leaving && name === 'ready' ? 503 : 200).send())
   }
 }
-// A body of any type is read to its end, and counted.
+// Reads bodies of any type and counts their bytes.
 app.addContentTypeParser('*', (_request, payload, done) => {
   let length = 0
   payload.on('data', chunk => { length += chunk.length }).on('end', () => done(null, length)).on('error', done)

@@ -1,28 +1,28 @@
-// A service whose checks fail in every way at random, in a process of its own. It keeps account of what the engine does
-// with them, and of what is left of that.
+// A service whose checks fail randomly in every possible way, run in a separate process. It records what the engine does
+// with them, and measures what remains allocated.
 import { subscribe } from 'node:diagnostics_channel'
 import Fastify from 'fastify'
 import type Healthz from '../../../lib/index.js'
 
-// What is published, and not `lib/`: its coverage would be taken for a leak.
+// Uses `dist/`, since the coverage data of `lib/` would look like a leak.
 const healthz: typeof Healthz = require('../../../dist/lib/index.js')
 
 export interface SoakSettings {
   readonly seed: number
-  /** How many times as fast as others this process sees time go by, so that minutes do for an hour. */
+  /** The factor by which the clock of this process is faster, so that an hour takes minutes. */
   readonly faster: number
 }
 
 export interface Measure {
   readonly heapUsed: number
-  /** What keeps the process alive, by kind. */
+  /** The number of resources that keep the process alive, by kind. */
   readonly resources: Readonly<Record<string, number>>
-  /** Of the process and of the server. */
+  /** The number of event listeners of the process and of the server. */
   readonly listeners: number
-  /** Its own, in ms. */
+  /** By the clock of this process, in ms. */
   readonly uptime: number
   readonly figures: Readonly<Record<string, number>>
-  /** What was not kept of what the engine promises. */
+  /** Violations of the engine's guarantees. */
   readonly broken: readonly string[]
 }
 
@@ -31,7 +31,7 @@ const real = { setTimeout, now: performance.now.bind(performance) }
 performance.now = () => real.now() * faster
 const start = (callback: () => void, ms = 0) => real.setTimeout(callback, ms / faster)
 globalThis.setTimeout = start as typeof setTimeout
-/** A timer may be early by a millisecond, which is long here; so may the account, which is kept when the check is called. */
+/** Tolerance in ms of this clock. A timer may be 1 ms early, and so may the start of a run as recorded by the check. */
 const SLACK = 2 * faster
 
 let state = seed
@@ -49,7 +49,7 @@ const figures: Record<string, number> = {}
 const count = (what: string) => (figures[what] = (figures[what] ?? 0) + 1)
 const broken: string[] = []
 
-/** What a run does, and how often of a thousand. */
+/** The behaviors of a run, with their weights. */
 type Ways = Readonly<Record<keyof typeof WAYS, number>>
 const WAYS = {
   'passes at once': () => true,
@@ -71,7 +71,7 @@ const WAYS = {
   })
 } satisfies Record<string, (context: Healthz.CheckContext) => unknown>
 
-/** A check that goes one of the ways each time, and holds the engine to its word. */
+/** A check with a random behavior on each run. Records violations of the engine's guarantees. */
 function checkOf (ways: Partial<Ways>, timeout = 800): Healthz.CheckOptions & { check: Healthz.Check } {
   const choices = Object.entries(ways) as Array<[keyof typeof WAYS, number]>
   const sum = choices.reduce((sum, [, weight]) => sum + weight, 0)
@@ -147,7 +147,7 @@ app.addHook('onResponse', async (request, reply) => {
   if (request.routeOptions.config.healthz !== undefined) count(`answers with ${reply.statusCode}`)
 })
 
-// Checks come and go, with runs of them under way.
+// Adds and removes checks, also while they run.
 const undo: Array<() => void> = []
 let changing: NodeJS.Timeout | undefined
 function change (): void {
@@ -187,7 +187,7 @@ const countBy = (names: readonly string[]) => {
   return counts
 }
 
-/** When nothing is under way any more but what hangs for ever. What runs in the background has moments of that. */
+/** Measures when only runs that never settle are pending. Background checks have such moments. */
 app.get('/measure', async (): Promise<Measure> => {
   clearTimeout(changing)
   for (const remove of undo.splice(0)) remove()
