@@ -34,13 +34,14 @@ const database = {
 const app = Fastify({ logger: true })
 
 app.register(healthz, {
-  // A process that responds is alive. The database belongs in `ready`: a restart wouldn't bring it back.
-  live: () => {},
-  ready: async () => {
-    try {
-      await database.ping()
-    } catch (cause) {
-      throw new HealthError("Can't connect to the database", { cause })
+  // Not in `live`: a restart wouldn't bring the database back.
+  ready: {
+    async database () {
+      try {
+        await database.ping()
+      } catch (cause) {
+        throw new HealthError("Can't connect", { cause })
+      }
     }
   },
   noLog: true,
@@ -53,7 +54,9 @@ app.register(healthz, {
 app.register(page, { name: 'fastify-healthz demo' })
 
 app.get('/', async (_request, reply) => {
-  const button = (to: string) => `<button onclick="fetch('/database/${to}', { method: 'POST' })">Database ${to}</button>`
+  // Afterwards it calls the probe, as the kubelet would.
+  const click = (to: string) => `fetch('/database/${to}', { method: 'POST' }).then(() => fetch('/healthz/ready'))`
+  const button = (to: string) => `<button onclick="${click(to)}">Database ${to}</button>`
   return reply.type('text/html').send(`<p>${button('down')} ${button('up')} <a href="/statusz" target="_blank">Status page</a></p>`)
 })
 

@@ -15,7 +15,7 @@ const tour = [...read('basic.ts').matchAll(/^\/\/ +curl (?:-i|-X (\w+)) localhos
 
 /** The title of the 503, by program. */
 const programs = {
-  basic: "Can't connect to the database",
+  basic: "database: Can't connect",
   specifiers: "Can't connect to the database",
   contributed: "database: Can't connect"
 }
