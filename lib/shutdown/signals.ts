@@ -72,7 +72,7 @@ class ProcessShutdown {
     if (this.#closing === undefined) {
       this.#end({ signal: signal as ShutdownSignal })
     } else if (!this.#acceptsRepeats) {
-      this.#report(log => log.secondSignal(signal))
+      this.#report(log => log.signalAtEnd(signal))
       process.exit(1)
     }
   }

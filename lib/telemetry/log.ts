@@ -160,9 +160,9 @@ export class HealthzLog {
     this.#write('fatal', { err }, `${origin} during shutdown, exiting`)
   }
 
-  /** `error`: a second signal arrived during the shutdown. */
-  secondSignal (signal: string): void {
-    this.#write('error', { signal }, `second ${signal}, exiting`)
+  /** `error`: a signal arrived during the shutdown. */
+  signalAtEnd (signal: string): void {
+    this.#write('error', { signal }, `${signal} during shutdown, exiting`)
   }
 
   /** `error`: a close hook failed. */

@@ -121,7 +121,7 @@ t.test('a second signal exits at once with 1', async t => {
   child.kill('SIGTERM')
   const { code, lines } = await child.exit
   t.equal(code, 1)
-  t.match(lines.at(-1), { level: 50, msg: 'second SIGTERM, exiting' })
+  t.match(lines.at(-1), { level: 50, msg: 'SIGTERM during shutdown, exiting' })
 })
 
 t.test('a signal that is repeated within 250 ms is the same request, and so is another one', async t => {
@@ -392,7 +392,7 @@ t.test('the listeners of this process, whose exit is only recorded', { buffered:
     await sleep(10)
     signalled.listener('SIGTERM')
   }
-  t.equal(signalled.lines.at(-1)!.msg, 'second SIGTERM, exiting')
+  t.equal(signalled.lines.at(-1)!.msg, 'SIGTERM during shutdown, exiting')
   while (codes.length === 1) await sleep(10)
   t.ok(messages(signalled.lines).includes('close timed out after 0.42 s, exiting (held by: job 42)'))
   await signalled.close()

@@ -99,7 +99,7 @@ function expected ({ phase, signal }: Plan, { said, ...ending }: Ending): Pick<E
   if (killed) return { code: null, signal: 'SIGKILL' }
   // Before the plugin is there, SIGTERM does what it does to any process.
   if (ending.signal === 'SIGTERM' && !said.includes('registered')) return { code: null, signal: 'SIGTERM' }
-  return { code: said.includes('second SIGTERM, exiting') ? 1 : 0, signal: null }
+  return { code: said.includes('SIGTERM during shutdown, exiting') ? 1 : 0, signal: null }
 }
 
 t.setTimeout(LONG ? 600_000 : 60_000)

@@ -144,7 +144,7 @@ t.test('each line has its level, message and bindings', async t => {
   log.noSignals()
   log.uncaught(error, 'uncaught exception')
   log.uncaughtAtEnd(error, 'unhandled rejection')
-  log.secondSignal('SIGTERM')
+  log.signalAtEnd('SIGTERM')
   log.closeFailed(error)
   log.closeTimedOut(15_000, [])
   log.closeTimedOut(15_000, ['job 42', 'upload'])
@@ -180,7 +180,7 @@ t.test('each line has its level, message and bindings', async t => {
     ['warn', {}, 'shutdown receives no signals in a worker thread: post it a message that drains and closes the app'],
     ['fatal', { err: error }, 'uncaught exception, closing before exit with code 1'],
     ['fatal', { err: error }, 'unhandled rejection during shutdown, exiting'],
-    ['error', { signal: 'SIGTERM' }, 'second SIGTERM, exiting'],
+    ['error', { signal: 'SIGTERM' }, 'SIGTERM during shutdown, exiting'],
     ['error', { err: error }, 'close failed, exiting with code 1'],
     ['error', { afterMs: 15_000 }, 'close timed out after 15 s, exiting'],
     ['error', { afterMs: 15_000, holds: ['job 42', 'upload'] }, 'close timed out after 15 s, exiting (held by: job 42, upload)']
