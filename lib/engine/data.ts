@@ -4,6 +4,8 @@ import { isRecord } from '../validate.js'
 
 /** Maximum number of entries. */
 const MAX_KEYS = 20
+/** Keys that are read at all. */
+const MAX_READ = 100
 /** Maximum size as JSON, in bytes. */
 const MAX_BYTES = 1024
 /** Limits for the log: the number of dropped entries that are named, and the length of a name in bytes. */
@@ -24,7 +26,7 @@ export function readData (given: unknown): { readonly data?: CheckData, readonly
   const kept: Array<[key: string, value: Value]> = []
   const dropped: string[] = []
   let bytes = '{}'.length - ','.length
-  for (const key of keys) {
+  for (const key of keys.slice(0, MAX_READ)) {
     const value = read(given as Record<string, unknown>, key)
     if (value === undefined) continue
     const drop = (why: string): void => { dropped.push(`${truncate(key, NAME_BYTES)} (${why})`) }
@@ -42,9 +44,10 @@ export function readData (given: unknown): { readonly data?: CheckData, readonly
       bytes += size
     }
   }
+  const unread = Math.max(0, keys.length - MAX_READ)
   return {
     ...(kept.length > 0 && { data: Object.freeze(Object.fromEntries(kept)) }),
-    ...(dropped.length > 0 && { dropped: list(dropped) })
+    ...(dropped.length + unread > 0 && { dropped: list(dropped, unread) })
   }
 }
 
@@ -81,7 +84,8 @@ function bytesOf (key: string, value: Value): number {
   return Buffer.byteLength(JSON.stringify({ [key]: value })) - '{}'.length + ','.length
 }
 
-function list (dropped: readonly string[]): string {
-  const more = dropped.length - NAMED
-  return dropped.slice(0, NAMED).join(', ') + (more > 0 ? ` and ${more} more` : '')
+function list (dropped: readonly string[], unread: number): string {
+  const named = dropped.slice(0, NAMED)
+  const more = dropped.length + unread - named.length
+  return [named.join(', '), more > 0 && `${more} more`].filter(Boolean).join(' and ')
 }

@@ -69,3 +69,16 @@ t.test('there is at most 1 KiB of JSON, counted in bytes', async t => {
   t.strictSame(readData({ text: 'x'.repeat(10 ** 7), b: true }), { data: { b: true }, dropped: 'text (over 1024 bytes)' })
   t.match(readData({ ['x'.repeat(10 ** 7)]: 1 }), { dropped: / \(over 1024 bytes\)$/ })
 })
+
+t.test('of a huge object the first hundred keys are read', async t => {
+  let read = 0
+  const given = Object.defineProperties({}, Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => {
+    return [`key${i}`, { enumerable: true, get () { read++; return i } }]
+  })))
+  const { data, dropped } = readData(given)
+  t.equal(read, 100)
+  t.equal(Object.keys(data!).length, 20)
+  t.equal(dropped, 'key20 (over 20 keys), key21 (over 20 keys), key22 (over 20 keys) and 9977 more')
+  const absent = Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`key${i}`, undefined]))
+  t.strictSame(readData(absent), { dropped: '100 more' })
+})
