@@ -141,6 +141,7 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
   }
   api[PAGE_HOST] = {
     authorize: request => served.verbose.isAuthorized(request),
+    probed: served.probed,
     onApp,
     serve: async (paths, routes) => probeServer?.add(paths, routes)
   }

@@ -7,6 +7,7 @@ import { healthzError } from '../errors.js'
 import type { ThreadObserver } from '../telemetry/events.js'
 import type { HealthzLog } from '../telemetry/log.js'
 import { routes, type RoutesOptions, send } from './routes.js'
+import { refuse } from '../validate.js'
 
 /**
  * Idle timeout of a connection, in ms; twice as long while a response isn't read. Not 5 s, which is a common
@@ -82,6 +83,7 @@ export class ProbeServer {
 
   private constructor (
     private readonly app: FastifyInstance,
+    private readonly routes: RoutesOptions,
     private readonly probes: RequestListener,
     readonly observer: ThreadObserver,
     private readonly instances: FastifyInstance[],
@@ -114,7 +116,7 @@ export class ProbeServer {
       }
       known.set(key, port)
     }
-    const server = new ProbeServer(app, handle, observer, [own], port)
+    const server = new ProbeServer(app, options, handle, observer, [own], port)
     if (taken === undefined) {
       server.take()
       log.listening(server.address)
@@ -128,8 +130,13 @@ export class ProbeServer {
     else added(request, response)
   }
 
-  /** Serves routes at these paths as well. */
+  /**
+   * Serves routes at these paths as well.
+   * @throws HEALTHZ_ERR_OPTION_INVALID if something is served at one of them
+   */
   async add (paths: readonly string[], plugin: FastifyPluginAsync): Promise<void> {
+    const taken = paths.find(path => this.#added.has(path) || this.routes.probes.some(probe => probe.path === path))
+    if (taken !== undefined) refuse('path', 'a path at which nothing else is served on the separate port', taken)
     const { handle, own } = await serve(this.app, this.port, own => { own.register(plugin) })
     this.instances.push(own)
     for (const path of paths) this.#added.set(path, handle)

@@ -1,11 +1,12 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
+import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Healthz } from '../../types/healthz.js'
 import { quietLogging } from '../http/request-logging.js'
 import { PAGE_HOST, type PageHost } from '../page-host.js'
 import { receiveMessages } from '../telemetry/metrics.js'
 import { expectText, refuse, refuseUnknown } from '../validate.js'
-import { History } from './history.js'
+import { truncate } from '../truncate.js'
+import { History, MAX_TITLE_BYTES } from './history.js'
 import { CONTENT_SECURITY_POLICY, renderMain, renderPage } from './render.js'
 import { readStatus } from './status.js'
 import { Viewers } from './viewers.js'
@@ -19,12 +20,12 @@ import { Viewers } from './viewers.js'
 async function page (fastify: FastifyInstance, options: page.PageOptions): Promise<void> {
   refuseUnknown('', options, ['path', 'name'])
   const { path = '/statusz', name = nameOf(process.env) } = options
-  if (typeof path !== 'string' || !/^(?:\/[\w.~-]+)+$/.test(path)) refuse('path', 'a path such as `/statusz`', path)
-  expectText('name', name)
+  if (typeof path !== 'string' || !/^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)+$/.test(path)) refuse('path', 'a path such as `/statusz`', path)
+  const service = truncate(expectText('name', name), MAX_TITLE_BYTES)
   const healthz: Healthz & { [PAGE_HOST]?: PageHost } = fastify.healthz
   const host = healthz[PAGE_HOST]!
   const history = new History(Date.now)
-  const read = () => readStatus(healthz, history, name, Date.now())
+  const read = () => readStatus(healthz, history, service, Date.now())
   const viewers = new Viewers(() => renderMain(read()), healthz.drainSignal)
   const ends = [
     receiveMessages(healthz, {
@@ -43,22 +44,25 @@ async function page (fastify: FastifyInstance, options: page.PageOptions): Promi
     viewers.end()
   })
 
-  const route = { ...quietLogging('page'), schema: { hide: true } as FastifySchema }
+  const route = { ...quietLogging('page'), config: CONFIG, schema: { hide: true } as FastifySchema }
   /** For those who may see it. */
   const guarded = (answer: (request: FastifyRequest, reply: FastifyReply) => unknown) => {
     return async (request: FastifyRequest, reply: FastifyReply) => {
       if (!await host.authorize(request)) return reply.callNotFound()
+      host.probed(request.raw)
       return answer(request, reply)
     }
   }
-  const url = path.slice(path.lastIndexOf('/') + 1)
+  const last = path.slice(path.lastIndexOf('/') + 1)
+  /** Relative to the URL of the page, which ends with a slash where the app has `ignoreTrailingSlash`. */
+  const eventsOf = (url: string) => /^[^?]*\/(?:$|\?)/.test(url) ? 'events' : `${last}/events`
   const routes = async (scope: FastifyInstance) => {
     scope.get(path, {
       ...route,
-      handler: guarded(({ headers }, reply) => {
+      handler: guarded(({ headers, url }, reply) => {
         reply.headers(HEADERS)
         if (wantsJson(headers.accept)) return reply.type('application/json').send(JSON.stringify(read()))
-        return reply.type('text/html; charset=utf-8').send(renderPage(read(), `${url}/events`))
+        return reply.type('text/html; charset=utf-8').send(renderPage(read(), eventsOf(url)))
       })
     })
     scope.get(`${path}/events`, {
@@ -75,6 +79,13 @@ async function page (fastify: FastifyInstance, options: page.PageOptions): Promi
   await host.serve([path, `${path}/events`], routes)
   if (host.onApp) fastify.register(routes)
 }
+
+/** Opt-outs from other plugins. Not from those that act on a path that doesn't exist as well: a stranger would see it. */
+const CONFIG = {
+  disableMetrics: true, // fastify-metrics: an open page would be a request of hours
+  otel: false, // @fastify/otel
+  rateLimit: false // @fastify/rate-limit
+} as FastifyContextConfig
 
 const HEADERS = {
   'cache-control': 'no-store',

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { ServerHttp2Stream } from 'node:http2'
 
 const MAX_VIEWERS = 20
 /** At most one update in this time, in ms. */
@@ -31,6 +32,8 @@ export class Viewers {
 
   /** Sends updates from now on, the first of them at once. */
   add (response: ServerResponse): void {
+    // It has hung up while `details` was awaited.
+    if (response.destroyed || http2StreamOf(response)?.destroyed) return
     response.writeHead(200, {
       'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no', 'x-content-type-options': 'nosniff'
     })
@@ -56,7 +59,11 @@ export class Viewers {
   end (): void {
     this.#ended = true
     this.#stop()
-    for (const response of this.#responses.keys()) response.end()
+    for (const response of this.#responses.keys()) {
+      // A stream of HTTP/2 whose client doesn't read would never end.
+      if (response.writableLength > 0) http2StreamOf(response)?.destroy()
+      response.end()
+    }
   }
 
   #stop (): void {
@@ -78,5 +85,7 @@ export class Viewers {
     }
   }
 }
+
+const http2StreamOf = (response: ServerResponse) => (response as { stream?: ServerHttp2Stream }).stream
 
 const message = (data: string) => `data: ${data}\n\n`

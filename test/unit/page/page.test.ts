@@ -1,8 +1,11 @@
 import { EventEmitter, once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import http from 'node:http'
+import { connect } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { mock } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import rateLimit from '@fastify/rate-limit'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import healthz, { HealthError } from '../../../lib/index.js'
@@ -220,6 +223,85 @@ t.test('a viewer that does not read does not hold the close', async t => {
   t.pass('the close has ended it')
 })
 
+t.test('a viewer that hangs up while `details` is awaited takes no place', async t => {
+  const { app } = await boot(t, { details: async () => { await sleep(20); return true } })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const port = at(app, false)
+  const requests = new Set<object>()
+  app.server.on('request', request => { requests.add(request) })
+  for (let i = 1; i <= 20; i++) {
+    const request = http.get({ port, host: '127.0.0.1', path: '/statusz/events', agent: false }).on('error', () => {})
+    while (requests.size < i) await sleep(1)
+    request.destroy()
+  }
+  await sleep(100)
+  const response = await get(t, port, '/statusz/events')
+  t.equal(response.statusCode, 200)
+})
+
+t.test('a viewer over HTTP/2 that does not read does not hold the close', async t => {
+  const app = Fastify({ http2: true })
+  app.register(healthz, { details: true })
+  app.register(page)
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const session = connect(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`, { settings: { initialWindowSize: 10 } })
+  t.teardown(() => session.destroy())
+  session.on('error', () => {})
+  const [unread, gone] = ['/statusz/events', '/statusz/events'].map(path => session.request({ ':path': path }).on('error', () => {}).pause())
+  await Promise.all([once(unread!, 'response'), once(gone!, 'response')])
+  gone!.close()
+  await app.close()
+  t.pass('closed')
+})
+
+t.test('an open page is not the traffic that a drain waits for', async t => {
+  const { app, lines } = await boot(t)
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const port = at(app, false)
+  const drained = app.healthz.drain(200)
+  for (const path of ['/statusz', '/statusz/events']) await get(t, port, path)
+  await drained
+  t.strictSame(lines.filter(({ msg }) => /traffic/.test(msg)), [])
+})
+
+t.test('a page in an app that ignores trailing slashes finds its events', async t => {
+  const app = Fastify({ routerOptions: { ignoreTrailingSlash: true } })
+  t.teardown(() => app.close())
+  app.register(healthz, { details: true })
+  app.register(page)
+  t.match((await app.inject('/statusz')).body, 'data-events="statusz/events"')
+  t.match((await app.inject('/statusz/?a=/b')).body, 'data-events="events"')
+})
+
+t.test('a long name is shortened', async t => {
+  const { app } = await boot(t, {}, { name: 'x'.repeat(1_000_000) })
+  const { body } = await app.inject({ url: '/statusz', headers: OPERATOR })
+  t.ok(Buffer.byteLength(body) < 40 * 1024)
+})
+
+t.test('a path of the separate port at which something is served is refused', async t => {
+  for (const [path, options] of [['/healthz/live', {}], ['/readyz', { paths: { ready: '/readyz' } }]] as const) {
+    const app = Fastify()
+    app.register(healthz, { listen: { port: 0, host: '127.0.0.1' }, ...options })
+    app.register(page, { path })
+    await t.rejects(async () => app.ready(), { code: 'HEALTHZ_ERR_OPTION_INVALID', message: /path/ })
+    await app.close()
+  }
+})
+
+t.test('a stranger cannot tell the page by the limits of @fastify/rate-limit', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(rateLimit, { max: 1, timeWindow: '1 minute' })
+  app.register(healthz)
+  app.register(page)
+  for (const url of ['/statusz', '/statusz', '/statusx', '/statusx']) {
+    const { statusCode, headers } = await app.inject(url)
+    t.equal(statusCode, 404)
+    t.strictSame(Object.keys(headers).filter(name => /ratelimit/.test(name)), [])
+  }
+})
+
 t.test('an app that drains already has no viewers', async t => {
   const app = Fastify()
   t.teardown(() => app.close())
@@ -234,6 +316,7 @@ t.test('wrong options are refused, and so is an app without healthz', async t =>
   for (const [options, code] of [
     [{ path: 'statusz' }, 'HEALTHZ_ERR_OPTION_INVALID'],
     [{ path: '/a/' }, 'HEALTHZ_ERR_OPTION_INVALID'],
+    [{ path: '/a/../b' }, 'HEALTHZ_ERR_OPTION_INVALID'],
     [{ path: 7 }, 'HEALTHZ_ERR_OPTION_INVALID'],
     [{ name: '' }, 'HEALTHZ_ERR_OPTION_INVALID'],
     [{ name: 7 }, 'HEALTHZ_ERR_OPTION_INVALID'],
