@@ -36,7 +36,7 @@ export async function measure ({ rounds, random, say }) {
   return {
     lines: [
       line('A/A control: no plugin', 'control'),
-      line('loading and registering fastify-healthz', 'healthz', '≤ 0.1', ratio => atMost(0.1, ratio)),
+      line('loading and registering fastify-healthz', 'healthz', '≤ 0.2', ratio => atMost(0.2, ratio)),
       line('an empty plugin wrapped by `fastify-plugin`', 'empty'),
       line('the same with three static routes in a child scope', 'routes'),
       line('@fastify/under-pressure with its status route', 'under-pressure')
