@@ -114,6 +114,8 @@ t.test('a request that blocks during the drain', async t => {
   await service.line(/^SIGTERM: draining/)
   await service.block()
   t.match(await Promise.all([probe(port, 'live'), probe(port, 'ready')]), ['200 OK', BLOCKED])
+  // A block of less than a second isn't logged.
+  await service.complaint(/event loop blocked.*\n/)
   service.release()
   // Until the loop turns, which is after the line 'released', the thread still takes it as blocked.
   await service.line(/^event loop blocked/)
