@@ -8,6 +8,7 @@ import healthz, { HealthError } from '../../lib/index.js'
 import { logOptions, routerOptions } from '../../lib/http/probe-server.js'
 import { capture, messages } from '../helpers/log.js'
 import { parse, request as exchange } from '../helpers/raw.js'
+import { router } from '../helpers/router.js'
 import { startService, THREAD } from '../helpers/service.js'
 
 const titleAt = async (port: number, path: string) => JSON.parse((await exchange(port, 'GET', path)).body).title
@@ -202,9 +203,7 @@ t.test('the options of the request log go to Fastify itself where it has no LogC
 })
 
 t.test('it has the options of the app\'s router', async t => {
-  const routing = { ignoreTrailingSlash: true, caseSensitive: false, ignoreDuplicateSlashes: true }
-  // The older versions of Fastify 5 take them beside the others.
-  const server = 'routerOptions' in Fastify({ routerOptions: {} } as object).initialConfig ? { routerOptions: routing } : routing
+  const server = router({ ignoreTrailingSlash: true, caseSensitive: false, ignoreDuplicateSlashes: true })
   const { port } = await boot(t, { ready: () => false }, undefined, server)
   for (const path of ['/healthz/ready/', '/HEALTHZ/Ready', '//healthz//ready']) {
     t.equal(await titleAt(port, path), 'The ready check failed', path)

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import healthz, { HealthError } from '../../../lib/index.js'
 import { capture } from '../../helpers/log.js'
 import { listen, request } from '../../helpers/raw.js'
+import { router } from '../../helpers/router.js'
 
 const options: healthz.HealthzOptions = {
   ready: async () => { throw new HealthError('away') },
@@ -39,9 +40,9 @@ const parents: Record<string, [server: FastifyServerOptions, prepare: (app: Fast
   }],
   'a schema error formatter': [{}, app => { app.setSchemaErrorFormatter(() => new Error('mine')) }],
   'a not-found handler': [{}, app => { app.setNotFoundHandler((_request, reply) => { reply.code(200).send('SPA') }) }],
-  ignoreTrailingSlash: [{ routerOptions: { ignoreTrailingSlash: true } }, () => {}],
-  'caseSensitive: false': [{ routerOptions: { caseSensitive: false } }, () => {}],
-  ignoreDuplicateSlashes: [{ routerOptions: { ignoreDuplicateSlashes: true } }, () => {}],
+  ignoreTrailingSlash: [router({ ignoreTrailingSlash: true }), () => {}],
+  'caseSensitive: false': [router({ caseSensitive: false }), () => {}],
+  ignoreDuplicateSlashes: [router({ ignoreDuplicateSlashes: true }), () => {}],
   'a handlerTimeout': [{ handlerTimeout: 5 } as FastifyServerOptions, () => {}],
   'a global onSend hook': [{}, app => { app.addHook('onSend', async (_request, _reply, payload) => payload) }],
   'hooks of every other kind': [{}, app => {

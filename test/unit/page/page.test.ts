@@ -12,6 +12,7 @@ import healthz, { HealthError } from '../../../lib/index.js'
 import page from '../../../lib/page/index.js'
 import { Viewers } from '../../../lib/page/viewers.js'
 import { capture } from '../../helpers/log.js'
+import { router } from '../../helpers/router.js'
 
 const OPERATOR = { authorization: 'secret' }
 const details = ({ headers }: { headers: Record<string, unknown> }) => headers.authorization === 'secret'
@@ -265,9 +266,7 @@ t.test('an open page is not the traffic that a drain waits for', async t => {
 })
 
 t.test('a page in an app that ignores trailing slashes finds its events', async t => {
-  const routing = { ignoreTrailingSlash: true }
-  // The first versions of Fastify 5 have no `routerOptions`.
-  const app = Fastify('routerOptions' in Fastify({ routerOptions: {} }).initialConfig ? { routerOptions: routing } : routing)
+  const app = Fastify(router({ ignoreTrailingSlash: true }))
   t.teardown(() => app.close())
   app.register(healthz, { details: true })
   app.register(page)
