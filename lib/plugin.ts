@@ -25,11 +25,11 @@ import { PAGE_HOST } from './page-host.js'
 import { RUN_WRAPPER } from './telemetry/run-wrapper.js'
 import { isProbePath, routes } from './http/routes.js'
 import { systemTime } from './clock.js'
+import { openWatchdog } from './watchdog/open.js'
 
 // Loaded only where an option needs them, which makes loading the plugin an eighth faster.
 const loadProbeServer = () => require('./http/probe-server.js') as typeof import('./http/probe-server.js')
 const loadSignals = () => require('./shutdown/signals.js') as typeof import('./shutdown/signals.js')
-const loadWatchdog = () => require('./watchdog/open.js') as typeof import('./watchdog/open.js')
 const loadSpecifiers = () => require('./options/load-check.js') as typeof import('./options/load-check.js')
 
 /** Wires one registration: options → engine → API → hooks → separate server → checks → routes. */
@@ -150,7 +150,7 @@ export async function plugin (fastify: FastifyInstance, options: HealthzOptions)
       const { port, host, thread } = listen
       const alive = probes.filter(({ survivesBlocks }) => survivesBlocks).map(({ path }) => path)
       const bind: Bind = async (server, observer) => {
-        return thread && loadWatchdog().openWatchdog(server, { port, host, timeout, alive, ...thread }, observer)
+        return thread && openWatchdog(server, { port, host, timeout, alive, ...thread }, observer)
       }
       probeServer = parts.probeServer = await loadProbeServer().ProbeServer.open(fastify, listen, served, log, events, bind)
     }
